@@ -85,6 +85,11 @@ static void half_closed(void)
 	node_from("two minutes without a packet end it", 2, data, PK_REASON_NO_FLOW);
 }
 
+static uint8_t state(const struct pkt *p, enum who from, enum who to)
+{
+	return age(p, from, to, 0).state;
+}
+
 /* Both FINs, or a RST: what is still on its way doesn't keep it. */
 static void closed_runs_out(void)
 {
@@ -97,11 +102,12 @@ static void closed_runs_out(void)
 	node_from("a late ACK passes", 1, ack, PK_REASON_OK);
 	age(&ack, WHO_A, WHO_B, 6);
 	node_from("but keeps nothing", 1, ack, PK_REASON_NO_FLOW);
-}
-
-static uint8_t state(const struct pkt *p, enum who from, enum who to)
-{
-	return age(p, from, to, 0).state;
+	node_from("A opens again", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_from("B resets again", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, RST)), PK_REASON_OK);
+	node_from("a late FIN passes", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, FIN | ACK)),
+		  PK_REASON_OK);
+	check("and opens nothing again",
+	      state(&ack, WHO_A, WHO_B) == PK_FLOW_CLOSED && left(&ack, WHO_A, WHO_B) == 10);
 }
 
 /*
