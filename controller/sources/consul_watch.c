@@ -185,7 +185,6 @@ struct pk_consul *pk_consul_new(const struct pk_consul_args *args)
 		abort();
 	c->tenant_name = pk_source_namespace(c->of);
 	c->prefix = prefix_of(c);
-	c->wait.wary = true;
 	pk_source_start(&c->source);
 	c->timer = pk_timer_new(c->args.loop, ask, c);
 	pk_timer_set(c->timer, 0);

@@ -3,22 +3,20 @@
 
 #include "loop.h"
 
-static unsigned int seconds_of(struct pk_kv_wait *w, bool hasty, bool fresh)
+static unsigned int seconds_of(struct pk_kv_wait *w, bool hasty)
 {
 	if (!hasty) {
 		w->hasty = 0;
-		return w->wary && fresh ? PK_KV_FRESH_S : PK_KV_WAIT_S;
+		return PK_KV_WAIT_S;
 	}
 	return 1 + (unsigned int)(pk_backoff_ms(w->hasty++) / 1000);
 }
 
 void pk_kv_wait_begin(struct pk_kv_wait *w, uint64_t index, bool hasty, uint64_t now_ms)
 {
-	bool fresh = index != w->index;
-
 	w->index = index;
 	w->asked_ms = now_ms;
-	w->seconds = seconds_of(w, hasty, fresh);
+	w->seconds = seconds_of(w, hasty);
 }
 
 bool pk_kv_wait_ran_out(const struct pk_kv_wait *w, uint64_t now_ms)

@@ -4,8 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PK_KV_WAIT_S  60
-#define PK_KV_FRESH_S 8 /* a wary one's first wait under an index */
+#define PK_KV_WAIT_S 60
 /* A question that waits may take this long: Consul adds up to a sixteenth. */
 #define PK_KV_WAIT_MS ((PK_KV_WAIT_S + PK_KV_WAIT_S / 16 + 10) * 1000)
 
@@ -15,15 +14,12 @@ struct pk_kv_wait {
 	uint64_t asked_ms;
 	unsigned int seconds;
 	unsigned int hasty;	 /* short waits in a row */
-	bool wary;		 /* set by who asks: see pk_kv_wait_begin */
 	bool woken;		 /* the last wait ended early without a newer index */
 	uint64_t told, restored; /* the store's own: what it had told, and after which restore */
 };
 /*
  * Begins a question, which waits for what is newer than the index; 0: it doesn't wait. A hasty one
- * is for what is lacking: it waits for 1 s or 2 at first, then ever longer up to some 16 s. A store
- * that was wiped between an answer and the next question tells at the end of the wait alone, so a
- * wary one's first wait under an index is short.
+ * is for what is lacking: it waits for 1 s or 2 at first, then ever longer up to some 16 s.
  */
 void pk_kv_wait_begin(struct pk_kv_wait *wait, uint64_t index, bool hasty, uint64_t now_ms);
 /* Returns whether the question waited for all of its time. */

@@ -19,7 +19,7 @@ OLDER = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [
 
 
 ALLOW = {"rules": [{"endpointSelector": {}, "ingress": [{}]}]}
-HEARD_S = 120   # until a store that was replaced is heard: a question for a later index than it has waits some seconds, or a minute
+HEARD_S = 120   # until a store that was replaced is heard: a question for a later index than it has waits a minute
 
 
 def with_consul(consul, **more):

@@ -33,24 +33,6 @@ static void test_waits(void **state)
 	assert_in_range(w.seconds, 1, 2);
 }
 
-/* Whoever is wary waits shortly under a new index, once: the store may have been wiped meanwhile. */
-static void test_fresh_waits(void **state)
-{
-	static const struct {
-		uint64_t index;
-		unsigned int seconds;
-	} rows[] = { { 0, 60 }, { 7, 8 }, { 7, 60 }, { 7, 60 }, { 9, 8 }, { 9, 60 }, { 3, 8 } };
-	struct pk_kv_wait w = { .wary = true }, calm = { 0 };
-
-	(void)state;
-	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
-		pk_kv_wait_begin(&w, rows[i].index, false, 1000);
-		assert_int_equal(w.seconds, rows[i].seconds);
-		pk_kv_wait_begin(&calm, rows[i].index, false, 1000);
-		assert_int_equal(calm.seconds, 60);
-	}
-}
-
 /* A restored snapshot ends a wait early, under the index that it named. */
 static void test_suspects(void **state)
 {
@@ -80,7 +62,6 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits),
-		cmocka_unit_test(test_fresh_waits),
 		cmocka_unit_test(test_suspects),
 	};
 
