@@ -234,6 +234,10 @@ static void segmentation_lies(void)
 	v = cut_header(&p, VNET_UDP_L4, 1000);
 	v.csum_offset = 16;
 	tap("TCP in UDP's pieces", &v, &p, PK_REASON_GSO);
+	p = pkt_v4(WHO_A, WHO_B, PING(7));
+	pkt_longer(&p, 3000);
+	v = cut_header(&p, VNET_TCPV4, 1000);
+	tap("a ping in TCP's pieces", &v, &p, PK_REASON_GSO);
 	p = tcp4(3000);
 	v = cut_header(&p, VNET_TCPV6, 1000);
 	tap("TCP in pieces of IPv6", &v, &p, PK_REASON_GSO);
