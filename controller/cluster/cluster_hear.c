@@ -18,13 +18,6 @@ struct hearing {
 	bool changed;
 };
 
-static bool is_own(const struct pk_cluster *c, const char *key)
-{
-	const char *last = strrchr(key, '/');
-
-	return pk_share_key_is_of(key, c->node) || (last && strcmp(last + 1, c->node) == 0);
-}
-
 static void hear_key(struct hearing *h, const struct pk_kv *kv)
 {
 	struct pk_cluster *c = h->part->cluster;
@@ -39,7 +32,7 @@ static void hear_key(struct hearing *h, const struct pk_kv *kv)
 				      .now = time(NULL) };
 	int r;
 
-	if (is_own(c, key)) {
+	if (pk_word_is_of(key, c->node)) {
 		pk_publish_seen(c->publish, key, kv->value, kv->held);
 		return;
 	}

@@ -81,6 +81,12 @@ static void leave_report(struct pk_publish *p, struct key *k, const char *why)
 	pk_timer_hurry(p->write, 0);
 }
 
+/* Has the other keys go first for a while: the store doesn't take this one. */
+static void refused(struct pk_publish *p, struct key *k)
+{
+	k->not_before_ms = pk_loop_now(p->args.loop) + pk_backoff_ms(k->refusals++);
+}
+
 static bool is_what_was_written(const struct pk_publish *p, const struct key *k)
 {
 	if (!k->text || !p->writing_text)
@@ -100,8 +106,12 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 	if (answer->refused && k && publish_is_report(name)) {
 		leave_report(p, k, answer->why);
 	} else if (answer->why) {
+		if (k && answer->fault != PK_FAULT_SILENT)
+			refused(p, k);
 		write_later(p, answer->why);
 	} else if (!answer->done) {
+		if (k)
+			refused(p, k);
 		p->contested = p->failures >= PATIENCE;
 		write_later(p, "another session holds this node's key: two nodes of one name, or "
 			       "an earlier picketd's, which ends within two minutes");
@@ -111,6 +121,7 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 		publish_good(p);
 		if (k && is_what_was_written(p, k)) {
 			k->written = k->known = true;
+			k->refusals = 0;
 			p->is_out |= strncmp(k->name, "nodes/", 6) == 0;
 			k->not_before_ms = pk_loop_now(p->args.loop) + EACH_MS;
 		}
@@ -163,12 +174,15 @@ void publish_good(struct pk_publish *p)
 {
 	const struct key *cut = NULL;
 	own_str why = { 0 };
+	size_t n_left = 0;
 
 	for (const struct key *k = p->keys; k; k = k->hh.next) {
 		if (k->stuck)
 			return;
-		if (k->body && k->n_left)
-			cut = k;
+		if (!k->body || !k->n_left)
+			continue;
+		cut = k;
+		n_left += k->n_left;
 	}
 	if (!cut) {
 		pk_source_good(&p->source);
@@ -176,7 +190,7 @@ void publish_good(struct pk_publish *p)
 	}
 	pk_str_addf(&why,
 		    "%s%s has no room for %zu endpoints, which other nodes don't know; fix: %s",
-		    p->prefix, cut->name, cut->n_left, p->args.store->ops->more_room);
+		    p->prefix, cut->name, n_left, p->args.store->ops->more_room);
 	pk_source_bad(&p->source, PK_FAULT_UNASKED, why.text);
 }
 
@@ -206,11 +220,7 @@ static void write_key(struct pk_publish *p, struct key *k)
 	write_later(p, err.text);
 }
 
-/*
- * When keys' turns are: new ones first, and last those that end. So an endpoint that goes from one
- * part of a share to another stands in both for a moment, never in none.
- */
-enum turn { TURN_NEW, TURN_CHANGED, TURN_ENDS, TURNS };
+enum turn { TURN_NEW, TURN_CHANGED, TURN_ENDS };
 
 static enum turn turn_of(const struct key *k)
 {
@@ -219,26 +229,53 @@ static enum turn turn_of(const struct key *k)
 	return k->known ? TURN_CHANGED : TURN_NEW;
 }
 
+/* Finds the part of that number of the share that the key is a part of; NULL: there is none. */
+static struct key *part_of(const struct pk_publish *p, const struct key *k, size_t nr)
+{
+	own_str name = { 0 };
+	struct key *part;
+
+	pk_str_addn(&name, k->name, pk_share_key_len(k->name));
+	if (nr)
+		pk_str_addf(&name, "/%zu", nr);
+	HASH_FIND_STR(p->keys, name.text, part);
+	return part;
+}
+
+/*
+ * Returns whether another part of its share is to be written before it: one that is new before
+ * those that it takes endpoints from, and one that ends after those that have them by then. So an
+ * endpoint that goes from one part to another stands in both for a moment, never in none. A part
+ * that the store refuses holds up nobody, and no share holds up another one.
+ */
+static bool waits_for_a_part(const struct pk_publish *p, const struct key *k)
+{
+	const struct key *first = pk_share_key_len(k->name) ? part_of(p, k, 0) : NULL;
+
+	for (size_t i = 0; first && i < (first->parts ?: 1); i++) {
+		const struct key *part = part_of(p, k, i);
+
+		if (part && part != k && !part->written && !part->stuck &&
+		    part->refusals < PATIENCE && turn_of(part) < turn_of(k))
+			return true;
+	}
+	return false;
+}
+
 struct key *publish_next(const struct pk_publish *p, uint64_t now, uint64_t *wait)
 {
 	*wait = 0;
-	for (enum turn turn = 0; turn < TURNS; turn++) {
-		bool soon = false;
+	for (struct key *k = p->keys; k; k = k->hh.next) {
+		if (k->written)
+			continue;
+		if (k->not_before_ms > now) {
+			uint64_t left = k->not_before_ms - now;
 
-		for (struct key *k = p->keys; k; k = k->hh.next) {
-			uint64_t left;
-
-			if (k->written || turn_of(k) != turn)
-				continue;
-			if (k->not_before_ms <= now)
-				return k;
-			left = k->not_before_ms - now;
-			soon |= left <= EACH_MS;
 			if (!*wait || left < *wait)
 				*wait = left;
+		} else if (!waits_for_a_part(p, k)) {
+			return k;
 		}
-		if (soon) /* one that can't be written holds up nobody */
-			return NULL;
 	}
 	return NULL;
 }
@@ -281,6 +318,11 @@ void pk_publish_seen(struct pk_publish *p, const char *name, const char *text, b
 	if (text)
 		raise_number(p, text);
 	HASH_FIND_STR(p->keys, name, k);
+	if (!k && text && !p->args.alone && pk_share_key_is_of(name, p->node)) {
+		publish_key(p, name)->known =
+			true; /* of an earlier life, which the next look ends */
+		pk_publish_soon(p);
+	}
 	if (!k || !k->written || (k->body && text && held && strcmp(text, k->text) == 0))
 		return;
 	k->written = false;

@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "publish.h"
+#include "share.h"
 #include "store.h"
 
 #define PUBLISH_REPORTS "status/nodes/"
@@ -14,15 +15,16 @@
 	600000 /* until a refused write is tried again: the token may have the right by then */
 
 struct key {
-	char *name;    /* the key below the prefix */
-	char *body;    /* what it is to say, under number 0; NULL: that it goes */
-	char *text;    /* the same as it is written */
-	bool written;  /* the store has it, as far as is known */
-	bool seen;     /* found by the look that is under way */
-	bool stuck;    /* it can't be written */
-	bool known;    /* it was written once, by this picketd or an earlier one */
-	size_t parts;  /* of a share, at its first key */
-	size_t n_left; /* endpoints that it has no room for */
+	char *name;   /* the key below the prefix */
+	char *body;   /* what it is to say, under number 0; NULL: that it goes */
+	char *text;   /* the same as it is written */
+	bool written; /* the store has it, as far as is known */
+	bool seen;    /* found by the look that is under way */
+	bool stuck;   /* it can't be written */
+	bool known;   /* what it says is of its share: it was written once, and not by its end */
+	unsigned int refusals; /* in a row, by a store that answers */
+	size_t parts;	       /* of a share, at its first key */
+	size_t n_left;	       /* endpoints that it has no room for */
 	uint64_t not_before_ms;
 	uint64_t
 		ends_ms; /* when it goes, of a tenant's that says that there is no endpoint; or 0 */
@@ -55,6 +57,13 @@ struct pk_publish {
 void publish_remember(struct pk_publish *p);
 void publish_recall(struct pk_publish *p);
 bool publish_is_report(const char *name);
+/* Finds the key below the prefix, or makes it. */
+struct key *publish_key(struct pk_publish *p, const char *name);
+/*
+ * Has a share written in its keys, and takes its endpoints. A key that was no part of it before is
+ * a new one, also where the store has it still, saying that there is nobody.
+ */
+void publish_want_share(struct pk_publish *p, const char *tenant_name, struct pk_share *share);
 /* Sets what each key of this node is to say, and marks it seen. */
 void publish_want_all(struct pk_publish *p);
 /*
@@ -63,7 +72,10 @@ void publish_want_all(struct pk_publish *p);
  * once may be a lost store. Returns after how many milliseconds there is another key to end, or 0.
  */
 uint64_t publish_want_ends(struct pk_publish *p, uint64_t now);
-/* Finds a key whose turn it is now; else *wait is how long there is none, 0: for good. */
+/*
+ * Finds a key whose turn it is now; else *wait is how long there is none, 0: until another one is
+ * written.
+ */
 struct key *publish_next(const struct pk_publish *p, uint64_t now, uint64_t *wait);
 /* Says that the store takes what is written, unless there is a key that it can't take whole. */
 void publish_good(struct pk_publish *p);

@@ -15,7 +15,7 @@
 #define TENANTS	 "tenants/"
 #define EMPTY_MS 3600000
 
-static struct key *get(struct pk_publish *p, const char *name)
+struct key *publish_key(struct pk_publish *p, const char *name)
 {
 	struct key *k;
 
@@ -70,13 +70,13 @@ void publish_recall(struct pk_publish *p)
 	keys = pk_json_get(pk_json_root(doc), "keys");
 	for (const struct pk_json *v = keys ? pk_json_first(keys) : NULL; v; v = pk_json_next(v))
 		if (pk_json_string(v) && !(p->args.reports && publish_is_report(pk_json_string(v))))
-			get(p, pk_json_string(v))->known = true;
+			publish_key(p, pk_json_string(v))->known = true;
 }
 
 /* Has a key written where it says something else than before. */
 static void want(struct pk_publish *p, const char *name, const char *body)
 {
-	struct key *k = get(p, name);
+	struct key *k = publish_key(p, name);
 
 	k->seen = true;
 	k->ends_ms = 0;
@@ -162,7 +162,7 @@ static void want_part(struct pk_publish *p, const char *name, struct pk_share *s
 {
 	own_str body = { 0 };
 	size_t n_left = pk_share_encode_in(share, p->args.store->ops->text_max, &body);
-	struct key *k = get(p, name);
+	struct key *k = publish_key(p, name);
 
 	if (!k->n_left && n_left)
 		log_warn("op=cluster err=\"%s%s has no room for %zu endpoints, which other nodes "
@@ -172,24 +172,46 @@ static void want_part(struct pk_publish *p, const char *name, struct pk_share *s
 	want(p, name, body.text);
 }
 
-/* Has a share written in as many keys as the store has room for it in. */
-static void want_share(struct pk_publish *p, const char *tenant_name, struct pk_share *share)
+/*
+ * Returns in how many keys the share is to lie: as many as the store has room for it in, unless
+ * their names would be longer than it takes.
+ */
+static size_t parts_for(const struct pk_publish *p, const char *tenant_name,
+			const struct pk_share *share, size_t parts)
+{
+	const struct pk_store *store = p->args.store;
+	size_t n = pk_share_parts(share, store->ops->text_max, parts);
+
+	for (; n > 1; n /= 2) {
+		own_str key = { 0 };
+
+		pk_str_add(&key, p->prefix);
+		pk_share_key_write(tenant_name, p->node, n - 1, &key);
+		if (pk_store_fits(store, key.text, NULL, NULL) == 0)
+			break;
+	}
+	return n;
+}
+
+void publish_want_share(struct pk_publish *p, const char *tenant_name, struct pk_share *share)
 {
 	struct pk_share parts[PK_SHARE_PARTS] = { 0 };
 	own_str first = { 0 };
 	struct key *k;
-	size_t n;
+	size_t before;
 
 	pk_share_key_write(tenant_name, p->node, 0, &first);
-	k = get(p, first.text);
-	n = pk_share_parts(share, p->args.store->ops->text_max, k->parts ?: 1);
-	k->parts = n;
-	pk_share_split(share, parts, n);
-	for (size_t i = 0; i < n; i++) {
+	k = publish_key(p, first.text);
+	before = k->parts ?: 1;
+	k->parts = parts_for(p, tenant_name, share, before);
+	pk_share_split(share, parts, k->parts);
+	for (size_t i = 0; i < k->parts; i++) {
 		own_str name = { 0 };
 
 		pk_share_key_write(tenant_name, p->node, i, &name);
 		want_part(p, name.text, &parts[i]);
+		if (i >= before)
+			publish_key(p, name.text)->known = false;
 		pk_share_done(&parts[i]);
 	}
 }
@@ -202,7 +224,7 @@ static void want_shares(struct pk_publish *p)
 	for (size_t i = 0; (m = pk_model_at(p->args.model, i)); i++)
 		add_endpoint(p, &all, m);
 	HASH_ITER (hh, all, t, next) {
-		want_share(p, t->name, &t->share);
+		publish_want_share(p, t->name, &t->share);
 		HASH_DEL(all, t);
 		pk_share_done(&t->share);
 		free(t->name);
@@ -236,8 +258,8 @@ static void want_none(struct pk_publish *p, const struct key *k, uint64_t ends_m
 
 	pk_share_encode(&none, &body);
 	want(p, k->name, body.text);
-	get(p, k->name)->n_left = 0;
-	get(p, k->name)->ends_ms = ends_ms;
+	publish_key(p, k->name)->n_left = 0;
+	publish_key(p, k->name)->ends_ms = ends_ms;
 }
 
 uint64_t publish_want_ends(struct pk_publish *p, uint64_t now)

@@ -126,6 +126,22 @@ bool pk_share_key_is_of(const char *key, const char *node)
 	       strncmp(k.node, node, k.node_len) == 0;
 }
 
+size_t pk_share_key_len(const char *key)
+{
+	struct pk_share_key k;
+
+	return pk_share_key_read(key, &k) ? (size_t)(k.node + k.node_len - key) : 0;
+}
+
+bool pk_word_is_of(const char *key, const char *node)
+{
+	const char *last = strrchr(key, '/');
+
+	if (pk_share_key_len(key))
+		return pk_share_key_is_of(key, node);
+	return last && strcmp(last + 1, node) == 0;
+}
+
 static size_t part_of(const struct pk_share_endpoint *e, size_t parts)
 {
 	uint64_t hash[2];

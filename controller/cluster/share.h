@@ -62,6 +62,10 @@ void pk_share_key_write(const char *tenant_name, const char *node, size_t part, 
 bool pk_share_key_read(const char *key, struct pk_share_key *out);
 /* Returns whether the key is one of a share, and of that node's. */
 bool pk_share_key_is_of(const char *key, const char *node);
+/* Returns the length of what a share's keys have in common, its first key; 0: it is none's key. */
+size_t pk_share_key_len(const char *key);
+/* Returns whether the key is one in which that node speaks: of a share, or "…/NODE". */
+bool pk_word_is_of(const char *key, const char *node);
 /*
  * Returns in how many parts of at most so many bytes the share fits; `parts` are those that there
  * are, which stay while what they hold isn't much less.

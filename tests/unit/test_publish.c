@@ -38,6 +38,7 @@ static void done(struct pk_publish *p)
 		HASH_DEL(p->keys, k);
 		free(k->name);
 		free(k->body);
+		free(k->text);
 		free(k);
 	}
 }
@@ -214,26 +215,148 @@ static void test_whose_turn_it_is(void **state)
 {
 	struct pk_publish p = { 0 };
 	struct key *first = add(&p, "tenants/acme/n1", "{}"),
-		   *ends = add(&p, "tenants/acme/n1/1", "{}"),
-		   *new = add(&p, "tenants/acme/n1/2", "{}");
+		   *ends = add(&p, "tenants/acme/n1/2", "{}"),
+		   *new = add(&p, "tenants/acme/n1/1", "{}");
 	uint64_t wait;
 
 	(void)state;
 	first->written = ends->written = new->written = false;
 	first->known = ends->known = true;
+	first->parts = 2;
 	ends->ends_ms = HOUR;
 	assert_ptr_equal(publish_next(&p, 1000, &wait), new);
+	new->not_before_ms = 61000;
+	new->refusals = 3; /* it holds up nobody any more */
+	assert_ptr_equal(publish_next(&p, 1000, &wait), first);
+	new->refusals = 0;
+	assert_null(publish_next(&p, 1000, &wait));
+	assert_int_equal(wait, 60000);
 	new->written = true;
 	assert_ptr_equal(publish_next(&p, 1000, &wait), first);
 	first->not_before_ms = 1500; /* it was written just now */
 	assert_null(publish_next(&p, 1000, &wait));
 	assert_int_equal(wait, 500);
-	first->not_before_ms = 61000; /* it can't be written: it holds up nobody */
+	first->not_before_ms = 61000;
+	first->stuck = true;
 	assert_ptr_equal(publish_next(&p, 1000, &wait), ends);
 	ends->written = true;
 	assert_null(publish_next(&p, 1000, &wait));
 	assert_int_equal(wait, 60000);
 	done(&p);
+}
+
+/* A share's end, and its change, are told whatever else there is to tell. */
+static void test_shares_wait_for_no_other(void **state)
+{
+	struct pk_publish p = { 0 };
+	struct key *busy = add(&p, "tenants/busy/n1", "{}"),
+		   *part = add(&p, "tenants/busy/n1/1", "{}"),
+		   *refused = add(&p, "tenants/new/n1", "{}"),
+		   *ends = add(&p, "tenants/acme/n1", NOBODYS);
+	uint64_t wait;
+
+	(void)state;
+	busy->written = part->written = refused->written = ends->written = false;
+	busy->known = part->known = ends->known = true;
+	busy->parts = 2;
+	busy->not_before_ms = part->not_before_ms = 1500;
+	refused->not_before_ms = 1700;
+	ends->ends_ms = HOUR;
+	assert_ptr_equal(publish_next(&p, 1000, &wait), ends);
+	ends->written = true;
+	assert_null(publish_next(&p, 1000, &wait));
+	assert_int_equal(wait, 500);
+	assert_ptr_equal(publish_next(&p, 1500, &wait), busy);
+	done(&p);
+}
+
+static struct key *key_of(const struct pk_publish *p, const char *name)
+{
+	struct key *k;
+
+	HASH_FIND_STR(p->keys, name, k);
+	assert_non_null(k);
+	return k;
+}
+
+static void share_of(struct pk_publish *p, int endpoints)
+{
+	struct pk_share share = { 0 };
+
+	add_many(&share, endpoints);
+	publish_want_share(p, "acme", &share);
+	pk_share_done(&share);
+	publish_want_ends(p, 1000);
+}
+
+/* A share that shrank and grows again takes a part anew before it leaves the other. */
+static void test_a_share_that_grows_again(void **state)
+{
+	struct pk_config config = { .consul_prefix = "picket", .cluster = "c" };
+	struct pk_store *consul = pk_store_consul_new(NULL, &config);
+	struct pk_publish p = { .args.store = consul,
+				.node = (char[]){ "n1" },
+				.prefix = (char[]){ "p/" } };
+	struct key *first, *part;
+	uint64_t wait;
+
+	(void)state;
+	share_of(&p, 6000);
+	first = key_of(&p, "tenants/acme/n1");
+	part = key_of(&p, "tenants/acme/n1/1");
+	assert_int_equal(first->parts, 2);
+	first->written = part->written = first->known = part->known = true;
+	share_of(&p, 10);
+	assert_int_equal(first->parts, 1);
+	assert_ptr_equal(publish_next(&p, 1000, &wait), first);
+	first->written = true;
+	assert_ptr_equal(publish_next(&p, 1000, &wait), part);
+	part->written = true;
+	share_of(&p, 6000);
+	assert_false(first->written || part->written);
+	assert_ptr_equal(publish_next(&p, 1000, &wait), part);
+	done(&p);
+	pk_store_free(consul);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* What a store still has of this node, and nobody remembers, ends. */
+static void test_a_part_that_nobody_remembers(void **state)
+{
+	struct pk_publish p = { .args.loop = pk_loop_new(), .node = (char[]){ "n1" } };
+	struct key *part;
+
+	(void)state;
+	p.look = pk_timer_new(p.args.loop, nothing, NULL);
+	pk_publish_seen(&p, "tenants/acme/n2/1", NOBODYS, true);
+	pk_publish_seen(&p, "tenants/acme/n1/1", NULL, true);
+	assert_null(p.keys);
+	pk_publish_seen(&p, "tenants/acme/n1/1", NOBODYS, false);
+	part = key_of(&p, "tenants/acme/n1/1");
+	assert_int_equal(publish_want_ends(&p, 1000), HOUR);
+	assert_string_equal(part->body, NOBODYS);
+	assert_false(part->written);
+	pk_timer_free(p.look);
+	pk_loop_free(p.args.loop);
+	done(&p);
+}
+
+/* Whose a key is: a part's number is no node's name. */
+static void test_whose_word_a_key_is(void **state)
+{
+	(void)state;
+	assert_true(pk_word_is_of("tenants/acme/n1", "n1"));
+	assert_true(pk_word_is_of("tenants/acme/n1/3", "n1"));
+	assert_true(pk_word_is_of("nodes/n1", "n1") && pk_word_is_of("status/nodes/n1", "n1"));
+	assert_false(pk_word_is_of("tenants/acme/n2/1", "1"));
+	assert_true(pk_word_is_of("tenants/acme/1/1", "1") && pk_word_is_of("tenants/acme/1", "1"));
+	assert_false(pk_word_is_of("nodes/n2", "n1") || pk_word_is_of("nodes", "nodes"));
+	assert_int_equal(pk_share_key_len("tenants/acme/n1/3"), strlen("tenants/acme/n1"));
+	assert_int_equal(pk_share_key_len("nodes/n1"), 0);
 }
 
 /* Status says of a share that the store didn't take whole, until it does. */
@@ -290,6 +413,10 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_what_is_remembered),
 		cmocka_unit_test(test_whose_turn_it_is),
+		cmocka_unit_test(test_shares_wait_for_no_other),
+		cmocka_unit_test(test_a_share_that_grows_again),
+		cmocka_unit_test(test_a_part_that_nobody_remembers),
+		cmocka_unit_test(test_whose_word_a_key_is),
 		cmocka_unit_test(test_what_consul_takes),
 	};
 
