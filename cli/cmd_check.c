@@ -208,11 +208,8 @@ static void print_findings(const struct cli *cli, const struct pk_json *rows)
 		       cli_color(cli, CLI_PLAIN), cli_text(row, "what"));
 		cli_wrap(stdout, text.text ?: "", INDENT, INDENT, (size_t)cli->width);
 		putchar('\n');
-		if (!fix.len)
-			continue;
-		printf("%*sfix: ", INDENT, "");
-		cli_wrap(stdout, fix.text, INDENT + 5, INDENT + 5, (size_t)cli->width);
-		putchar('\n');
+		if (fix.len)
+			cli_print_fix(INDENT, fix.text);
 	}
 }
 

@@ -50,13 +50,6 @@ static int exit_of(const char *state)
 	return !strcmp(state, "degraded") ? CLI_NO : CLI_CANNOT;
 }
 
-static void print_fix(const struct cli *cli, const char *text)
-{
-	printf("    fix: ");
-	cli_wrap(stdout, text, 9, 9, (size_t)cli->width);
-	putchar('\n');
-}
-
 static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
 {
 	for (const struct pk_json *r = reasons ? pk_json_first(reasons) : NULL; r;
@@ -71,7 +64,7 @@ static void print_reasons(const struct cli *cli, const struct pk_json *reasons)
 		cli_wrap(stdout, line.text, 4, 4, (size_t)cli->width);
 		putchar('\n');
 		if (fix.len)
-			print_fix(cli, fix.text);
+			cli_print_fix(4, fix.text);
 	}
 }
 
@@ -188,7 +181,7 @@ static int offline(const struct cli *cli, const struct pk_err *why)
 		       loaded ? "what is pinned goes on being enforced; policy stays as it was"
 			      : "no programs are loaded: the first ADD loads them");
 		if (why->fix[0])
-			print_fix(cli, why->fix);
+			cli_print_fix(4, why->fix);
 	}
 	return loaded ? CLI_NO : CLI_CANNOT;
 }

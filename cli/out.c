@@ -181,6 +181,11 @@ void cli_wrap(FILE *to, const char *text, size_t at, size_t hang, size_t width)
 	}
 }
 
+void cli_print_fix(int at, const char *text)
+{
+	printf("%*sfix: %s\n", at, "", text);
+}
+
 void cli_print(const struct cli *cli, const char *text)
 {
 	while (*text) {

@@ -46,10 +46,14 @@ void cli_pairs(const struct cli *cli, const struct pk_json *object, const struct
 
 /*
  * Prints text that begins at column `at`; on a terminal of that width what doesn't fit goes on at
- * column `hang`. Lines break at blanks alone, so that paths and commands can be copied. width 0:
- * nothing breaks.
+ * column `hang`. Lines break at blanks alone, so that paths can be copied. width 0: nothing breaks.
  */
 void cli_wrap(FILE *to, const char *text, size_t at, size_t hang, size_t width);
+/*
+ * Prints "fix: text" at a column. No line of it breaks here: a command that is copied over a line's
+ * end would run by halves, and what the terminal itself breaks is copied whole.
+ */
+void cli_print_fix(int at, const char *text);
 /* Prints lines to stdout, each wrapped to the terminal four columns behind its own beginning. */
 void cli_print(const struct cli *cli, const char *text);
 

@@ -229,6 +229,19 @@ def test_an_answer_about_policy_is_wrapped_at_words(root, name):
     assert all(len(line) <= 40 or len(line.split()) == 1 or not line[:41].strip().count(" ") for line in lines), shown
 
 
+@pytest.mark.parametrize("words, state", [(["status"], "    "), (["check"], 18 * " ")])
+def test_a_fix_is_copied_whole(tmp_path, words, state):
+    """At no width does it break: the first half of a command that is pasted is another command."""
+    command = "iptables -I INPUT -s 192.0.2.0/24 -p udp --dport 4789 -m comment --comment overlay -j ACCEPT"
+    wordy = "a sentence " * 12 + "ends"
+    reasons = [{"what": "overlay", "text": wordy, "fix": command}]
+    fake = FakePicketd(str(tmp_path / "run/picket/picketd.sock"), {**ANSWERS, "/v1/status": dict(STATUS, reasons=reasons)})
+    lines = Cli(tmp_path, fake).terminal(60, *words, NO_COLOR="1")[0].decode().splitlines()
+    fake.close()
+    assert f"{state}fix: {command}" in lines, lines
+    assert not [line for line in lines if wordy in line], "the sentence breaks"
+
+
 EXITS = [
     ("status", 1), ("status -q", 1), ("endpoint list", 0), ("endpoint list -namespace none -q", 1),
     ("endpoint list -namespace=acme -q", 0), ("endpoint show nope", 1), ("endpoint show", 2),
