@@ -211,7 +211,8 @@ static int roll_back(struct cli *cli, struct cli_consul_docs *docs, const char *
 
 	if (given && strlen(given) < DIGITS_MIN)
 		return cli_usage(cli, "-to \"%s\" has fewer than %d digits", given, DIGITS_MIN);
-	if (cli_history_read(docs, name, &h, &err) < 0)
+	if (cli_history_read(docs, name, &h, &err) < 0 ||
+	    cli_history_read_texts(docs, &h, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (!h.newest)
 		return no_text(cli, name, given ?: "");

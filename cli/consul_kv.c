@@ -215,6 +215,14 @@ int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs 
 	return answer.reply.status == 404 ? 0 : pk_kv_reader_end(reading.reader, out, err);
 }
 
+int cli_consul_names(struct cli_consul *consul, const char *below, struct pk_kvs *out,
+		     struct pk_err *err)
+{
+	if (consul->home)
+		return cli_vars_names(consul, below, out, err);
+	return cli_consul_read(consul, below, out, err);
+}
+
 static void claim(struct cli_consul_who *who)
 {
 	const char *user = getenv("SUDO_USER");

@@ -35,6 +35,10 @@ void cli_consul_done(struct cli_consul *consul);
 int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		    struct pk_err *err);
 
+/* The same, but of Nomad's Variables the keys alone: each value is a question of its own. */
+int cli_consul_names(struct cli_consul *consul, const char *below, struct pk_kvs *out,
+		     struct pk_err *err);
+
 /*
  * Says that Consul hides keys, if it does. Returns CLI_CANNOT where nothing of what was asked for
  * is shown and some is surely hidden, else CLI_OK.
@@ -71,6 +75,8 @@ enum cli_consul_end {
 	CLI_CONSUL_REFUSED, /* nothing is written */
 	CLI_CONSUL_UNKNOWN, /* no answer: whether it is written isn't known */
 	CLI_CONSUL_UNTOLD,  /* it is written, and its history lacks it */
+	CLI_CONSUL_UNSURE,  /* it is written, and its history may lack it */
+	CLI_CONSUL_HALF,    /* it is deleted, its history or a part of that isn't */
 };
 enum cli_consul_end cli_consul_write(struct cli_consul *consul,
 				     const struct cli_consul_change *changes, size_t n,

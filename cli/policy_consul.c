@@ -90,6 +90,7 @@ static int find_place(const struct cli_consul_docs *docs, const struct cli_candi
 	return 0;
 }
 
+/* Says how a change that isn't made, or not wholly, ended. Returns the exit status. */
 static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 {
 	if (end == CLI_CONSUL_STALE)
@@ -100,7 +101,13 @@ static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 		pk_fix(err, pk_wrap(err, 0, "whether it is written is not known"),
 		       "apply again: what is there already is left unchanged");
 	}
-	return cli_fail(cli, err, CLI_CANNOT);
+	if (end != CLI_CONSUL_HALF)
+		return cli_fail(cli, err, CLI_CANNOT);
+	*err->fix = '\0';
+	pk_fix(err,
+	       pk_wrap(err, 0, "the document is deleted, its history is not, or not all of it"),
+	       "delete it again, with -history: what is left of it goes");
+	return cli_fail(cli, err, CLI_PARTLY);
 }
 
 /*
@@ -109,11 +116,15 @@ static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
  */
 static bool is_written(const struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 {
-	if (end == CLI_CONSUL_UNTOLD && !cli->quiet) {
-		pk_wrap(err, 0, "it is written, and its history lacks it");
+	if (end == CLI_CONSUL_DONE)
+		return true;
+	if (end != CLI_CONSUL_UNTOLD && end != CLI_CONSUL_UNSURE)
+		return false;
+	pk_wrap(err, 0, "it is written, and its history %s",
+		end == CLI_CONSUL_UNSURE ? "may lack it" : "lacks it");
+	if (!cli->quiet)
 		cli_fail(cli, err, CLI_OK);
-	}
-	return end == CLI_CONSUL_DONE || end == CLI_CONSUL_UNTOLD;
+	return true;
 }
 
 int cli_consul_put(struct cli *cli, struct cli_consul_docs *docs, const struct cli_candidate *c,
@@ -263,7 +274,7 @@ int cli_consul_delete(struct cli *cli)
 
 		r = delete_one(cli, &docs, cli->argv[i]);
 		done += r == CLI_OK;
-		gone += r == CLI_OK && there;
+		gone += (r == CLI_OK || r == CLI_PARTLY) && there;
 		worst = r > worst ? r : worst;
 	}
 	warn_held(cli, &docs, docs.n, gone);

@@ -8,6 +8,7 @@
 
 #include "out.h"
 #include "own.h"
+#include "vars.h"
 
 #define VERSION	    1
 #define CHANGES_MAX 64 /* changes of one transaction; Consul takes 128 */
@@ -62,6 +63,21 @@ static int read_log(struct cli_consul_docs *docs, const char *below, struct cli_
 	return r;
 }
 
+static void text_key(const struct cli_history *h, const char *digest, struct pk_str *key)
+{
+	pk_str_addf(key, "%s%.*s", h->text_prefix, (int)h->digits, digest);
+}
+
+/* Returns whether the path of a text would be too long for a variable: then there is no history. */
+static bool find_unkept(struct cli_history *h)
+{
+	static const char digest[] = "00000000000000000000";
+	own_str key = { 0 }, path = { 0 };
+
+	text_key(h, digest, &key);
+	return pk_vars_path(key.text, &path, &h->unkept) < 0;
+}
+
 int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_history *h,
 		     struct pk_err *err)
 {
@@ -78,13 +94,20 @@ int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_
 	pk_str_addf(&text_prefix, "%s%s", docs->consul.prefix, text.text);
 	h->log_key = pk_str_take(&log_key);
 	h->text_prefix = pk_str_take(&text_prefix);
+	if (docs->consul.home && find_unkept(h))
+		return 0;
 	r = read_log(docs, log.text, h, err);
-	return r < 0 ? r : cli_consul_read(&docs->consul, text.text, &h->texts, err);
+	return r < 0 ? r : cli_consul_names(&docs->consul, text.text, &h->texts, err);
 }
 
-static void text_key(const struct cli_history *h, const char *digest, struct pk_str *key)
+int cli_history_read_texts(struct cli_consul_docs *docs, struct cli_history *h, struct pk_err *err)
 {
-	pk_str_addf(key, "%s%.*s", h->text_prefix, (int)h->digits, digest);
+	pk_kvs_done(&h->texts);
+	h->texts = (struct pk_kvs){ 0 };
+	if (*h->unkept.text)
+		return 0;
+	return cli_consul_read(&docs->consul, h->text_prefix + strlen(docs->consul.prefix),
+			       &h->texts, err);
 }
 
 static const struct pk_kv *find_text(const struct cli_history *h, const char *digest)
@@ -188,6 +211,23 @@ static size_t drop_texts(const struct cli_history *h, const char *log,
 	return n;
 }
 
+static enum cli_consul_end keep_texts(struct cli_consul_docs *docs, const struct cli_history *h,
+				      const struct cli_revision *v, const struct row *row,
+				      struct pk_err *err)
+{
+	enum cli_consul_end end = CLI_CONSUL_DONE;
+
+	if (*h->unkept.text) {
+		*err = h->unkept;
+		return CLI_CONSUL_REFUSED;
+	}
+	if (v->old)
+		end = keep_text(docs, h, row->from, v->old->kv->value, v->old->kv->len, err);
+	if (end == CLI_CONSUL_DONE && v->text)
+		end = keep_text(docs, h, row->to, v->text, v->len, err);
+	return end;
+}
+
 static enum cli_consul_end write_all(struct cli_consul_docs *docs, const struct cli_history *h,
 				     const struct cli_revision *v, const struct row *row,
 				     struct pk_err *err)
@@ -200,7 +240,10 @@ static enum cli_consul_end write_all(struct cli_consul_docs *docs, const struct 
 		  .index = v->old ? v->old->kv->modified : 0 },
 	};
 	own_str log = { 0 };
+	enum cli_consul_end end = keep_texts(docs, h, v, row, err);
 
+	if (end != CLI_CONSUL_DONE)
+		return end;
 	new_log(h, row, &log);
 	if (log.failed)
 		abort();
@@ -212,12 +255,33 @@ static enum cli_consul_end write_all(struct cli_consul_docs *docs, const struct 
 	return cli_consul_write(&docs->consul, changes, drop_texts(h, log.text, changes, 2), err);
 }
 
-/* Returns whether another change's log has this one already, as found. */
-static bool is_told(const struct cli_history *h, const struct row *row)
+static void add_revision(const struct pk_json *revision, struct pk_str *text)
 {
-	for (const struct pk_json *r = h->newest; r; r = pk_json_next(r))
+	struct pk_jw w = { .out = text };
+
+	if (revision)
+		pk_jw_value(&w, NULL, revision);
+}
+
+/*
+ * Returns whether another change's log has this one already, as found: in what it has more than the
+ * log of before the change. An older revision of the same two texts was another change.
+ */
+static bool is_told(const struct cli_history *now, const struct cli_history *before,
+		    const struct row *row)
+{
+	own_str known = { 0 };
+
+	add_revision(before->newest, &known);
+	for (const struct pk_json *r = now->newest; r; r = pk_json_next(r)) {
+		own_str text = { 0 };
+
+		add_revision(r, &text);
+		if (same(text.text, known.text))
+			return false;
 		if (same(digest_in(r, "to"), row->to) && same(digest_in(r, "from"), row->from))
 			return true;
+	}
 	return false;
 }
 
@@ -245,7 +309,8 @@ static enum cli_consul_end tell(struct cli_consul_docs *docs, const struct cli_h
 
 /*
  * Makes the change, then tells of it. The document's index alone decides who was first: of two that
- * change it at once one is refused, and tells nothing.
+ * change it at once one is refused, and tells nothing. A history that can't be kept is in no
+ * change's way: who takes a harmful document out can't wait for it.
  */
 static enum cli_consul_end write_apart(struct cli_consul_docs *docs, const struct cli_history *h,
 				       const struct cli_revision *v, const struct row *row,
@@ -256,19 +321,27 @@ static enum cli_consul_end write_apart(struct cli_consul_docs *docs, const struc
 						  .value = v->text,
 						  .len = v->len,
 						  .index = v->old ? v->old->kv->modified : 0 };
+	struct pk_err lacks = { 0 };
+	bool kept = keep_texts(docs, h, v, row, &lacks) == CLI_CONSUL_DONE;
 	enum cli_consul_end end = cli_consul_write(&docs->consul, &change, 1, err);
 
 	if (end != CLI_CONSUL_DONE)
 		return end;
+	if (!kept) {
+		*err = lacks;
+		return CLI_CONSUL_UNTOLD;
+	}
 	end = tell(docs, h, row, err);
 	for (int i = 0; i < TRIES_MAX && end == CLI_CONSUL_STALE; i++) {
 		own_history now = { 0 };
 
 		if (cli_history_read(docs, v->name, &now, err) < 0)
 			break;
-		end = is_told(&now, row) ? CLI_CONSUL_DONE : tell(docs, &now, row, err);
+		end = is_told(&now, h, row) ? CLI_CONSUL_DONE : tell(docs, &now, row, err);
 	}
-	return end == CLI_CONSUL_DONE ? end : CLI_CONSUL_UNTOLD;
+	if (end == CLI_CONSUL_DONE)
+		return end;
+	return end == CLI_CONSUL_UNKNOWN ? CLI_CONSUL_UNSURE : CLI_CONSUL_UNTOLD;
 }
 
 enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct cli_revision *v,
@@ -278,7 +351,6 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	char from[PK_DIGEST_TEXT], to[PK_DIGEST_TEXT];
 	struct cli_consul_who who;
 	struct row row = { .verb = v->verb, .who = &who };
-	enum cli_consul_end end = CLI_CONSUL_DONE;
 
 	if (cli_history_read(docs, v->name, &h, err) < 0 ||
 	    cli_consul_self(&docs->consul, &who, err) < 0)
@@ -286,22 +358,18 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	if (v->old) {
 		cli_consul_digest(v->old->kv->value, v->old->kv->len, from);
 		row.from = from;
-		end = keep_text(docs, &h, from, v->old->kv->value, v->old->kv->len, err);
 	}
-	if (end == CLI_CONSUL_DONE && v->text) {
+	if (v->text) {
 		cli_consul_digest(v->text, v->len, to);
 		row.to = to;
-		end = keep_text(docs, &h, to, v->text, v->len, err);
 	}
-	if (end != CLI_CONSUL_DONE)
-		return end;
 	return docs->consul.home ? write_apart(docs, &h, v, &row, err)
 				 : write_all(docs, &h, v, &row, err);
 }
 
 /*
- * Takes the document and its log out first, in one transaction; texts are in what else that has
- * room for.
+ * Takes the document and its log out first, in Consul in one transaction; texts are in what else
+ * that has room for.
  */
 enum cli_consul_end cli_history_forget(struct cli_consul_docs *docs, const struct cli_revision *v,
 				       bool *any, struct pk_err *err)
@@ -309,6 +377,7 @@ enum cli_consul_end cli_history_forget(struct cli_consul_docs *docs, const struc
 	struct cli_consul_change changes[CHANGES_MAX];
 	enum cli_consul_end end = CLI_CONSUL_DONE;
 	own_history h = { 0 };
+	bool half = false; /* the document is out */
 	size_t n = 0, i = 0;
 
 	if (cli_history_read(docs, v->name, &h, err) < 0)
@@ -318,6 +387,11 @@ enum cli_consul_end cli_history_forget(struct cli_consul_docs *docs, const struc
 		changes[n++] = (struct cli_consul_change){ .verb = "delete-cas",
 							   .key = v->key,
 							   .index = v->old->kv->modified };
+	if (n && docs->consul.home) {
+		end = cli_consul_write(&docs->consul, changes, n, err);
+		half = end == CLI_CONSUL_DONE;
+		n = 0;
+	}
 	if (h.index)
 		changes[n++] = (struct cli_consul_change){ .verb = "delete-cas",
 							   .key = h.log_key,
@@ -327,7 +401,8 @@ enum cli_consul_end cli_history_forget(struct cli_consul_docs *docs, const struc
 			changes[n++] = (struct cli_consul_change){ .verb = "delete",
 								   .key = h.texts.list[i++].key };
 		end = cli_consul_write(&docs->consul, changes, n, err);
+		half |= v->old && end == CLI_CONSUL_DONE;
 		n = 0;
 	}
-	return end;
+	return half && end != CLI_CONSUL_DONE ? CLI_CONSUL_HALF : end;
 }

@@ -16,7 +16,8 @@ struct cli_history {
 	uint64_t index;		      /* the index of the log's last change; 0: there is none */
 	struct pk_json_doc *log;      /* NULL: there is none */
 	const struct pk_json *newest; /* revision; NULL: there is none. The others follow it */
-	struct pk_kvs texts;
+	struct pk_kvs texts;	      /* in Nomad's Variables their keys alone are read */
+	struct pk_err unkept;	      /* why there can be none; empty: there can */
 };
 void cli_history_done(struct cli_history *history);
 #define own_history PK_OWN(cli_history_done) struct cli_history
@@ -24,6 +25,9 @@ void cli_history_done(struct cli_history *history);
 void cli_history_below(const struct cli_consul_docs *docs, const char *part, struct pk_str *below);
 int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_history *history,
 		     struct pk_err *err);
+/* Reads what the texts are, too. */
+int cli_history_read_texts(struct cli_consul_docs *docs, struct cli_history *history,
+			   struct pk_err *err);
 /* Reads one log's text. */
 int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
 		      const struct pk_json **newest, struct pk_err *err);

@@ -250,6 +250,20 @@ int cli_vars_read(struct cli_consul *consul, const char *below, struct pk_kvs *o
 	return r;
 }
 
+int cli_vars_names(struct cli_consul *consul, const char *below, struct pk_kvs *out,
+		   struct pk_err *err)
+{
+	own_str whole = { 0 };
+	int r;
+
+	*out = (struct pk_kvs){ 0 };
+	pk_str_addf(&whole, "%s%s", consul->prefix, below);
+	r = list_keys(consul, whole.text, out, err);
+	if (r < 0)
+		pk_kvs_done(out);
+	return r;
+}
+
 static enum cli_consul_end write_one(struct cli_consul *consul,
 				     const struct cli_consul_change *change, struct pk_err *err)
 {

@@ -9,6 +9,8 @@
 int cli_vars_open(const struct cli *cli, struct cli_consul *consul, struct pk_err *err);
 int cli_vars_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		  struct pk_err *err);
+int cli_vars_names(struct cli_consul *consul, const char *below, struct pk_kvs *out,
+		   struct pk_err *err);
 /* Nomad knows no transactions: changes are made one after the other, to the first that fails. */
 enum cli_consul_end cli_vars_write(struct cli_consul *consul,
 				   const struct cli_consul_change *changes, size_t n,

@@ -127,3 +127,153 @@ def test_a_token_that_may_not(cli):
     cli.nomad.unwritable.add("default")
     cli.refused("examples/acl", "apply", cli.file("deny", DENY))
     assert not cli.variables()
+
+
+class Answers:
+    """Nomad's word on writes of variables whose path holds a part: that status; with made the change is made all the same."""
+
+    def __init__(self, nomad, part, status, made=False):
+        self.change, self.part, self.status, self.made = nomad.change, part, status, made
+        nomad.change = self
+
+    def __call__(self, verb, path, text):
+        if self.part not in path:
+            return self.change(verb, path, text)
+        if self.made:
+            self.change(verb, path, text)
+        return self.status, "Permission denied"
+
+
+LACKS, MAY_LACK = "it is written, and its history lacks it", "it is written, and its history may lack it"
+
+
+def made_all_the_same(cli, said, *words):
+    done = cli(*words)
+    assert done.returncode == 0 and said in done.stderr, done
+    return done
+
+
+@pytest.mark.parametrize("name, namespace", [("a" * 68, ()), ("a" * 80, ()), ("a" * 92, ()), ("x.y" + "b" * 63, ()), ("a" * 64, ("-namespace", "acme"))])
+def test_a_name_too_long_for_a_history(cli, name, namespace):
+    """Its document comes, changes, and above all goes: with a way to mend it said, without a history."""
+    document = dict(DENY if not namespace else OPEN, name=name)
+    file = cli.file("long", document)
+    where = "acme" if namespace else "default"
+    for what, change in ("created", document), ("changed", dict(document, audit=True)):
+        cli.file("long", change)
+        done = made_all_the_same(cli, LACKS, "apply", *namespace, file)
+        assert f"{name}: {what}" in done.stdout and "Nomad takes 128" in done.stderr and "fix: shorten the names" in done.stderr, done
+    cli.refused("has no one text", "rollback", *namespace, name)
+    assert f"{name}: deleted" in made_all_the_same(cli, LACKS, "delete", *namespace, name).stdout
+    assert not cli.variables(namespace=where)
+    cli("apply", *namespace, file)
+    assert "deleted with its history" in cli.ok("delete", "-history", *namespace, name)
+    assert not cli.variables(namespace=where)
+
+
+def test_the_longest_name_that_has_a_history(cli):
+    name = "a" * 67
+    file = cli.file("long", dict(DENY, name=name))
+    cli.ok("apply", file)
+    assert [row[0] for row in cli.history(name)] == ["apply"]
+    cli.ok("delete", name)
+    cli.ok("rollback", name)
+    assert f"policies/operator/{name}" in cli.variables()
+
+
+def test_a_token_without_rights_to_the_history(cli):
+    """The document comes and goes all the same; what the history lacks the next change finds."""
+    file = cli.file("deny", DENY)
+    cli.ok("apply", file)
+    rest, was = cli.nomad.change, cli.history("deny")
+    Answers(cli.nomad, "/history/", 403)
+    cli.file("deny", dict(DENY, audit=True))
+    for words in ("apply", file), ("delete", "deny"):
+        done = made_all_the_same(cli, LACKS, *words)
+        assert "fix: set NOMAD_TOKEN" in done.stderr and "examples/acl" in done.stderr, done
+    assert not cli.variables("policies/") and cli.history("deny") == was
+    cli.nomad.change = rest
+    cli.ok("apply", file)
+    assert [row[0] for row in cli.history("deny")] == ["apply", "found", "apply"]
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_log_whose_answer_is_lost(cli, made):
+    """Nobody knows then whether it was written."""
+    Answers(cli.nomad, "history/operator/log/", 500, made)
+    said = made_all_the_same(cli, MAY_LACK, "apply", cli.file("deny", DENY)).stderr
+    assert LACKS not in said
+    assert bool(cli.variables("history/operator/log/")) == made
+
+
+def test_the_same_two_texts_again(cli):
+    """A to B, back, and to B again, while another writes the log: the first time is not this one."""
+    file = cli.file("deny", DENY)
+    cli.ok("apply", file)
+    cli.file("deny", dict(DENY, audit=True))
+    cli.ok("apply", file)
+    cli.ok("rollback", "deny")
+    was = cli.history("deny")
+    path = "history/operator/log/deny"
+    Between(cli.nomad, path, lambda: cli.nomad.set_variable(path, cli.variables()[path]), 1)
+    cli.ok("apply", file)
+    assert [row[0] for row in was] == ["rollback", "apply", "apply"]
+    assert cli.history("deny") == [was[1], *was]
+
+
+def test_another_tells_of_this_change_first(cli):
+    """Who changes the document next, before this change's log is written, finds it: it stands there once."""
+    file = cli.file("deny", DENY)
+    cli.ok("apply", file)
+    cli.file("deny", dict(DENY, audit=True))
+    cli.ok("apply", file)
+    cli.ok("rollback", "deny")
+    path = "history/operator/log/deny"
+
+    def find():
+        log = json.loads(cli.variables()[path]["value"])
+        log["revisions"].insert(0, dict(log["revisions"][1], verb="found", time=None, by=None))
+        cli.nomad.set_variable(path, {"value": json.dumps(log)})
+
+    Between(cli.nomad, path, find, 1)
+    cli.ok("apply", file)
+    assert [row[0] for row in cli.history("deny")] == ["found", "rollback", "apply", "apply"]
+
+
+def test_a_deletion_with_its_history_that_ends_half_way(cli):
+    """The document goes first. Where its history stays it says so (3), never that nothing is written, and once more ends it."""
+    file = cli.file("deny", DENY)
+    path = "history/operator/log/deny"
+    rest = cli.nomad.change
+
+    def touch():
+        cli.nomad.set_variable(path, cli.variables()[path])
+
+    for stands_in_the_way in (lambda: Between(cli.nomad, path, touch, 1), lambda: Answers(cli.nomad, "history/", 403),
+                              lambda: Answers(cli.nomad, "history/operator/text/", 500)):
+        cli.ok("apply", file)
+        stands_in_the_way()
+        said = cli.refused("the document is deleted, its history is not", "delete", "-history", "deny", status=3)
+        assert "nothing is written" not in said and "fix: delete it again, with -history" in said, said
+        assert not cli.variables("policies/") and cli.variables("history/")
+        cli.nomad.change = rest
+        assert "deleted with its history" in cli.ok("delete", "-history", "deny")
+        assert not cli.variables()
+    cli.ok("apply", file)
+    Between(cli.nomad, "policies/operator/deny", lambda: cli.nomad.put_document("operator/deny", OPEN | {"tier": "operator"}), 1)
+    cli.refused("somebody changed it meanwhile, nothing is written", "delete", "-history", "deny")
+    assert cli.variables("policies/") and cli.variables("history/")
+
+
+def test_a_change_reads_no_old_text(cli):
+    """What texts there are is known by their keys; only a way back reads any."""
+    file = cli.file("deny", DENY)
+    for n in range(5):
+        cli.ok("apply", cli.file("deny", dict(DENY, rules=(n + 1) * DENY["rules"])))
+    cli.file("deny", DENY)
+    cli.nomad.requests.clear()
+    cli.ok("apply", file)
+    texts = [asked for asked in cli.nomad.requests if f"/v1/var/{PLACE}history/operator/text/" in str(asked)]
+    assert not texts and cli.nomad.count("history/operator/log/deny")
+    cli.ok("rollback", "deny")
+    assert [asked for asked in cli.nomad.requests if f"/v1/var/{PLACE}history/operator/text/" in str(asked)]
