@@ -123,7 +123,7 @@ def test_somebody_else_is_first(cli):
 
 
 def test_a_token_that_may_not(cli):
-    """Neither is written: its text comes first."""
+    """Neither the document nor its history: the document's own end is what is said."""
     cli.nomad.unwritable.add("default")
     cli.refused("examples/acl", "apply", cli.file("deny", DENY))
     assert not cli.variables()
