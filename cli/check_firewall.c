@@ -60,8 +60,7 @@ static void check_port(struct check *c, const struct pk_firewall_chain *chain)
 		"%s: chain %s of table %s%s%s drops what other nodes send through the overlay%s, "
 		"UDP to port %u, unless a rule of it accepts it",
 		chain->tool, chain->chain, chain->family, *chain->family ? " " : "", chain->table,
-		pk_vxlan_is6(v) ? "" : ", what comes in large frames above all",
-		(unsigned int)v->port);
+		pk_vxlan_is6(v) ? "" : ", TCP above all", (unsigned int)v->port);
 }
 
 void check_firewall(struct check *c)

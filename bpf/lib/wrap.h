@@ -4,7 +4,7 @@
  * Puts a packet into its tunnel and takes it out without the overlay's device, which costs the
  * stack's way on both nodes. What isn't the plain case is left to the device, which writes the same
  * headers: an overlay over IPv6, a neighbour that isn't known yet, a way that is narrower than the
- * device; on the way in what is to be cut or was merged, and what the stack has to look at.
+ * device; on the way in TCP, what is to be cut or was merged, and what the stack has to look at.
  */
 #include "lib/overlay.h"
 #include "lib/peer.h"
@@ -149,6 +149,23 @@ static __always_inline bool wrap_is_plain(const struct wrap_heads *h, const stru
 	       !__builtin_memcmp(h->inner.h_dest, pk_overlay_mac, ETH_ALEN);
 }
 
+/*
+ * Returns whether the kernel merges none of that kind (GRO), whatever the flow. Of what it merges
+ * the device must get all, for a flow that came by both ways would be reordered: TCP first of all.
+ */
+static __always_inline bool wrap_is_never_merged(const struct pk_cursor *c, __be16 proto)
+{
+	const __u8 *ip = pk_take(c, sizeof(struct wrap_heads), sizeof(struct iphdr));
+	__u8 kind;
+
+	if (!ip || (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6)))
+		return false;
+	kind = proto == bpf_htons(ETH_P_IP) ? ((const struct iphdr *)ip)->protocol
+					    : ((const struct ipv6hdr *)ip)->nexthdr;
+	return kind == IPPROTO_UDP || kind == IPPROTO_ICMP || kind == IPPROTO_ICMPV6 ||
+	       kind == IPPROTO_FRAGMENT;
+}
+
 /* Writes what kind of packet stands behind the Ethernet header. */
 static __always_inline void wrap_off_kind(struct __sk_buff *skb, __be16 proto)
 {
@@ -177,7 +194,7 @@ static __always_inline bool wrap_off(struct __sk_buff *skb)
 		return false;
 	from = h->ip.saddr;
 	proto = h->inner.h_proto;
-	if (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6))
+	if (!wrap_is_never_merged(&c, proto))
 		return false;
 	if (bpf_skb_adjust_room(skb, -(__s32)WRAP_BYTES, BPF_ADJ_ROOM_MAC,
 				proto == bpf_htons(ETH_P_IPV6) ? WRAP_INNER_IPV6 : 0))

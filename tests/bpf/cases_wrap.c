@@ -57,6 +57,38 @@ static void looked_at(bool v6)
 	      overlay_comes_to(1, &got, 10000) && got.len == inner.len);
 }
 
+/* One way for all of a flow: what the kernel may merge is the device's, a SYN alone too. */
+static void one_way_for_a_flow(bool v6)
+{
+	const struct {
+		const char *text;
+		struct l4 l4;
+		bool device;
+	} kinds[] = {
+		{ "TCP is the device's, with its proof", TCP(5000, 40000, SYN), true },
+		{ "and on", TCP(5000, 40000, ACK), true },
+		{ "UDP is not", UDP(5000, 40000), false },
+		{ "nor an echo", v6 ? PING6(7) : PING(7), false },
+	};
+
+	overlay_start(1);
+	if (!node_from("a flow to there", 1,
+		       overlay_packet(v6, WHO_A, WHO_FAR, TCP(40000, 5000, SYN)), PK_REASON_OK))
+		return;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		struct pkt inner = overlay_packet(v6, WHO_FAR, WHO_A, kinds[i].l4), got;
+		struct pkt outer = overlay_wrapped(WHO_WORLD, VNI, &inner);
+		uint32_t before = overlay_stats().rx_packets;
+
+		devices_drain();
+		devices_send(0, &outer);
+		check(kinds[i].text,
+		      overlay_comes_to(1, &got, 10000) &&
+			      (overlay_stats().rx_packets != before) ==
+				      (kinds[i].device || !overlay_guard_unwraps(&outer)));
+	}
+}
+
 static void set_tos(struct pkt *p, bool v6, uint8_t tos)
 {
 	if (v6)
@@ -147,6 +179,7 @@ void cases_wrap(void)
 	overlay_plain = true;
 	for (int v6 = 0; v6 < 2; v6++) {
 		looked_at(v6);
+		one_way_for_a_flow(v6);
 		congested(v6);
 		marked(v6, 0, 0);
 		marked(v6, 1, 1);

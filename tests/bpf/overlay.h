@@ -33,6 +33,11 @@ void overlay_put16(uint8_t *at, size_t n);
 void overlay_sum_up(struct pkt *p);
 /* The frame in its tunnel, from a node as its way brings it. */
 struct pkt overlay_wrapped(enum who node, uint32_t vni, const struct pkt *inner);
+/*
+ * Returns whether the guard takes it out, as it does of what came plain and the kernel merges none
+ * of; before Linux 6.3 the device takes IPv6 out of IPv4.
+ */
+bool overlay_guard_unwraps(const struct pkt *outer);
 bool overlay_comes_to(uint32_t slot, struct pkt *got, int ms);
 /* It comes in by up0, and is let through the whole way to slot, or is counted there. */
 void overlay_in(const char *text, struct pkt outer, uint32_t slot, enum pk_reason reason);
