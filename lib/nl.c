@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,10 +51,15 @@ int pk_nl_open_netfilter(struct pk_nl **out)
 	return open_protocol(out, NETLINK_NETFILTER);
 }
 
-int pk_nl_listen(const int *groups, struct pk_err *err)
+int pk_nl_open_xfrm(struct pk_nl **out)
+{
+	return open_protocol(out, NETLINK_XFRM);
+}
+
+static int listen_to(int protocol, const int *groups, struct pk_err *err)
 {
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
-	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	const int room = 4 << 20; /* what comes in a moment while many are added and deleted */
 	int r = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&addr, sizeof(addr));
 
@@ -64,6 +70,18 @@ int pk_nl_listen(const int *groups, struct pk_err *err)
 		return pk_code(err, pk_fail(err, errno, "listen to netlink"), PK_CODE_KERNEL);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	return PK_MOVE(fd, -1);
+}
+
+int pk_nl_listen(const int *groups, struct pk_err *err)
+{
+	return listen_to(NETLINK_ROUTE, groups, err);
+}
+
+int pk_nl_listen_xfrm(struct pk_err *err)
+{
+	static const int groups[] = { XFRMNLGRP_POLICY, 0 };
+
+	return listen_to(NETLINK_XFRM, groups, err);
 }
 
 void pk_nl_close(struct pk_nl *nl)

@@ -24,12 +24,14 @@ struct pk_nl;
 
 int pk_nl_open(struct pk_nl **nl, struct pk_err *err); /* in the current netns */
 int pk_nl_open_netfilter(struct pk_nl **nl);	       /* nfnetlink, to ask alone; -errno */
+int pk_nl_open_xfrm(struct pk_nl **nl);		       /* IPsec, to ask alone; -errno */
 void pk_nl_close(struct pk_nl *nl);
 /*
  * A socket that hears of changes in the current netns, not blocking; groups are RTNLGRP_*, 0 ends
  * them. -errno. The caller reads it as raw messages; ENOBUFS: more was said than fitted.
  */
 int pk_nl_listen(const int *groups, struct pk_err *err);
+int pk_nl_listen_xfrm(struct pk_err *err); /* of IPsec policies */
 static inline void pk_nl_closep(struct pk_nl **nl)
 {
 	pk_nl_close(*nl);

@@ -4,7 +4,8 @@
  * Puts a packet into its tunnel and takes it out without the overlay's device, which costs the
  * stack's way on both nodes. What isn't the plain case is left to the device, which writes the same
  * headers: an overlay over IPv6, a neighbour that isn't known yet, a way that is narrower than the
- * device; on the way in TCP, what is to be cut or was merged, and what the stack has to look at.
+ * device; on the way in TCP, what is to be cut or was merged, and what the stack has to look at;
+ * and all while the node has an IPsec policy, which the stack alone asks.
  */
 #include "lib/overlay.h"
 #include "lib/peer.h"
@@ -56,7 +57,8 @@ static __always_inline bool wrap_way(struct __sk_buff *skb, struct pk_scratch *s
 				.dst = s->way.next_hop,
 				.ifindex = n->overlay.ifindex };
 
-	if (!pk_addr_is_v4(&n->overlay.local) || skb->len > WRAP_LONGEST - WRAP_BYTES)
+	if (!n->overlay.direct || !pk_addr_is_v4(&n->overlay.local) ||
+	    skb->len > WRAP_LONGEST - WRAP_BYTES)
 		return false;
 	peer_fib_ask(&s->fib, &ask);
 	return bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0) == BPF_FIB_LKUP_RET_SUCCESS &&
@@ -190,7 +192,8 @@ static __always_inline bool wrap_off(struct __sk_buff *skb)
 	__be16 proto;
 	__be32 from;
 
-	if (!s || !n || !h || skb->gso_size || skb->pkt_type || !wrap_is_plain(h, n, skb->len))
+	if (!s || !n || !n->overlay.direct || !h || skb->gso_size || skb->pkt_type ||
+	    !wrap_is_plain(h, n, skb->len))
 		return false;
 	from = h->ip.saddr;
 	proto = h->inner.h_proto;

@@ -16,6 +16,7 @@
 #include "own.h"
 #include "tables.h"
 #include "vxlan.h"
+#include "xfrm.h"
 
 #define TOGETHER_MS 20		   /* messages of one moment are one change */
 #define RETRY_MS    1000	   /* nothing is loaded yet, or something failed */
@@ -26,8 +27,8 @@
 struct pk_overlay_keeper {
 	struct pk_overlay_args args;
 	struct pk_timer *timer, *quiet;
-	struct pk_watch *watch;
-	int fd;
+	struct pk_watch *watch, *policies;
+	int fd, xfrm;
 	uint32_t ifindex; /* as node.overlay says */
 	uint64_t seen_ns; /* when the device was last seen to be right; 0: it wasn't */
 	struct pk_err error;
@@ -131,7 +132,9 @@ static int keep_device(struct pk_overlay_keeper *o, const struct pk_bpf *bpf,
 static int keep(struct pk_overlay_keeper *o, struct pk_bpf *bpf, struct pk_err *err)
 {
 	const struct pk_vxlan *v = vxlan_of(o);
-	struct pk_overlay overlay = { .vni = v->vni, .port = htons((uint16_t)v->port) };
+	struct pk_overlay overlay = { .vni = v->vni,
+				      .port = htons((uint16_t)v->port),
+				      .direct = pk_xfrm_has_policy() == 0 };
 	const struct pk_uplink *end = end_of(&bpf->node, pk_vxlan_is6(v));
 	struct pk_vxlan_want want = { .port = (uint16_t)v->port };
 	int r = 0, w;
@@ -164,12 +167,16 @@ static void pass(void *arg)
 	struct pk_bpf *bpf = pk_sync_bpf(o->args.sync);
 	uint32_t before = o->ifindex;
 	struct pk_err err = { 0 };
+	uint16_t direct;
 	int r;
 
 	pk_timer_set(o->timer, bpf ? each_ms() : RETRY_MS);
 	if (!bpf)
 		return;
+	direct = bpf->node.overlay.direct;
 	r = keep(o, bpf, &err);
+	if (bpf->node.overlay.direct != direct)
+		log_info("op=overlay direct=%s", direct ? "no" : "yes");
 	if (r < 0 && strcmp(err.text, o->error.text) != 0)
 		log_error("op=overlay err=\"%s\" fix=\"%s\"", err.text, err.fix);
 	o->error = r < 0 ? err : (struct pk_err){ 0 };
@@ -237,6 +244,17 @@ static void read_messages(void *arg)
 		pass(o);
 }
 
+/* An IPsec policy came or went: what it was is asked anew. */
+static void on_policy(void *arg)
+{
+	struct pk_overlay_keeper *o = arg;
+	char buf[8192];
+
+	while (recv(o->xfrm, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+	pk_timer_hurry(o->timer, TOGETHER_MS);
+}
+
 void pk_overlay_soon(struct pk_overlay_keeper *o)
 {
 	pk_timer_hurry(o->timer, 0);
@@ -256,6 +274,9 @@ struct pk_overlay_keeper *pk_overlay_new(const struct pk_overlay_args *args)
 	if (o->fd < 0)
 		log_error("op=overlay err=\"%s\" ignoring: looking each ten seconds", err.text);
 	listen_again(o);
+	o->xfrm = pk_nl_listen_xfrm(NULL); /* without it a pass each ten seconds sees them */
+	if (o->xfrm >= 0)
+		o->policies = pk_watch_fd(o->args.loop, o->xfrm, on_policy, o);
 	pk_overlay_soon(o);
 	return o;
 }
@@ -265,8 +286,11 @@ void pk_overlay_free(struct pk_overlay_keeper *o)
 	if (!o)
 		return;
 	pk_watch_free(o->watch);
+	pk_watch_free(o->policies);
 	if (o->fd >= 0)
 		close(o->fd);
+	if (o->xfrm >= 0)
+		close(o->xfrm);
 	pk_timer_free(o->timer);
 	pk_timer_free(o->quiet);
 	free(o);

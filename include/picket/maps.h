@@ -40,7 +40,8 @@ struct pk_overlay {
 	__u32 vni;
 	union pk_addr local; /* outer source; the whole overlay is of its family */
 	__be16 port;	     /* UDP; 0 = this node is in no overlay */
-	__u16 pad[3];
+	__u16 direct;	     /* 1 = no IPsec policy is known here: the device may be left out */
+	__u16 pad[2];
 };
 PK_ABI(struct pk_overlay, 32);
 

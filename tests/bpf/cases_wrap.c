@@ -173,6 +173,21 @@ static void left_to_the_device(void)
 	through_device("the neighbour isn't known", true);
 }
 
+/* The stack asks the policies, and the guard none: neither way without the device. */
+static void with_ipsec(bool v6)
+{
+	struct pkt inner = overlay_packet(v6, WHO_FAR, WHO_A, UDP(5000, 40000));
+
+	overlay_indirect = true;
+	overlay_start(1);
+	overlay_in("with IPsec the device takes it out", overlay_wrapped(WHO_WORLD, VNI, &inner), 1,
+		   PK_REASON_OK);
+	through_device("and puts it in", true);
+	overlay_indirect = false;
+	overlay_start(1);
+	through_device("and not without", false);
+}
+
 /* The ways of an overlay over IPv4 that the device has a part in, and those that it has none in. */
 void cases_wrap(void)
 {
@@ -180,6 +195,7 @@ void cases_wrap(void)
 	for (int v6 = 0; v6 < 2; v6++) {
 		looked_at(v6);
 		one_way_for_a_flow(v6);
+		with_ipsec(v6);
 		congested(v6);
 		marked(v6, 0, 0);
 		marked(v6, 1, 1);

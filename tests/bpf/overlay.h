@@ -17,6 +17,8 @@ extern const uint8_t overlay_mac[6];
 extern bool overlay_over6;
 /* Over IPv4 without UDP's checksum, as nodes send: the device has no part in it. */
 extern bool overlay_plain;
+/* The node has IPsec policies. */
+extern bool overlay_indirect;
 
 void overlay_end(struct pk_node *n); /* the node's settings with the overlay */
 union pk_addr overlay_node(enum who who);

@@ -150,6 +150,21 @@ def test_picketd_restarts_and_takes_over_under_traffic(cluster):
     assert traffic.sent > 200 and traffic.lost == 0, seen
 
 
+def test_ipsec_policies_are_asked(cluster):
+    """Of packets that the guard sends and takes by itself the kernel asks none: it does neither while there is one."""
+    one, _ = cluster.nodes
+    a, b = pair(cluster)
+    assert reach(a, b)
+    for way in "out", "in":
+        policy = ["dir", way, "src", "0.0.0.0/0", "dst", "0.0.0.0/0", "proto", "udp", "dport", str(PORT)]
+        one.run(["ip", "xfrm", "policy", "add", *policy, "action", "block"])
+        wait_for(lambda: not pings(a, b.address(4), QUICK), f"nothing past a policy that blocks, {way}")
+        assert not pings(b, a.address(6), QUICK)
+        one.run(["ip", "xfrm", "policy", "del", *policy])
+        wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), "the overlay again")
+    assert logged(one).count("op=overlay direct=no") == 2 and logged(one).count("op=overlay direct=yes") == 3
+
+
 NFT = """
 table inet fw {
     chain in { type filter hook input priority 0; policy drop; iifname "lo" accept; meta l4proto tcp accept; tcp dport 8479 accept; meta l4proto ipv6-icmp accept; }
