@@ -22,7 +22,9 @@ static void see_default(void *arg, struct nlmsghdr *h)
 		*(bool *)arg = true;
 }
 
-/* A dump has the policies of every type. Before Linux 5.15 there is no other default than to pass. */
+/*
+ * A dump has the policies of every type. Before Linux 5.15 there is no other default than to pass.
+ */
 int pk_xfrm_has_policy(void)
 {
 	const struct xfrm_userpolicy_default by = { 0 };
