@@ -61,6 +61,7 @@ def long_ones_pass(place, address, port):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("family", (4, 6))
 def test_between_endpoints(stage, mode, family):  # noqa: F811
+    """P15: a whole set is delivered where policy lets the first in; where it doesn't, none of the set is."""
     s = stage(mode)
     a, b, other = s.add("acme", "api"), s.add("acme", "db"), s.add("beta", "api")
     echo = Echo(b.inside(), 53)
@@ -73,7 +74,6 @@ def test_between_endpoints(stage, mode, family):  # noqa: F811
         assert not pings(other, b.address(family), 1, size=LONG)
 
         def all_are_judged():
-    """P15: a whole set is delivered where policy lets the first in; where it doesn't, none of the set is."""
             counted = s.node.tables.counted(other.alloc.slot, before)
             return counted.get((EGRESS, "fragment"), 0) >= 4 and counted.get((EGRESS, "policy-denied"), 0) >= 2
 
