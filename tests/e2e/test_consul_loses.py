@@ -176,6 +176,7 @@ def test_another_cluster(consul, data):
         consul.cli("consul", "kv", "import", json.dumps(keys))
         consul.put("theirs", OLDER)
         consul.are_held(NAMES)
+        wait_for(lambda: "theirs" in consul.states(), lambda: f"the other one's policy: {consul.states()}", 120)
         consul.stop("consul")
         shutil.rmtree(data)
         os.rename(data + ".own", data)

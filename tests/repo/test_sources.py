@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls that no source may make, each with why."""
+"""Calls that no source may make, each with why; and that Python can read each of its own."""
+import ast
 import os
 import re
 import subprocess
@@ -14,6 +15,15 @@ MAY = {"lib/device.c"}
 def test_no_leftovers_of_a_merge():
     listed = subprocess.run(["git", "ls-files", "*.orig", "*.rej", "*~"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert not listed, f"{listed}fix: git rm"
+
+
+def test_python_can_be_read():
+    """A file that can't is one error of its suite, among thousands of tests that passed."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    assert len(listed) > 100
+    for name in listed:
+        with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+            ast.parse(file.read(), name)
 
 
 def test_devices_are_not_asked_for_by_ioctl():
