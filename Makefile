@@ -93,10 +93,13 @@ $O/%.o: %.c | $(SKELS)
 	@$(if $(V),,echo "  CC    $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -c $< -o $@
 
+# clang orders BTF's forward declarations by where they lie in its memory: at fixed addresses two builds are
+# the same bytes. Where that isn't allowed (a container's seccomp) they are so nearly always.
+FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 $B/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  BPF   $<")
-	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@ && $(STRIP) -g $@
+	$(Q)$(FIXED) $(CLANG) $(BPF_CFLAGS) -c $< -o $@ && $(STRIP) -g $@
 
 $B/gen/%.skel.h: $B/bpf/%.bpf.o
 	@mkdir -p $(@D)
