@@ -176,7 +176,7 @@ static void pass(void *arg)
 	direct = bpf->node.overlay.direct;
 	r = keep(o, bpf, &err);
 	if (bpf->node.overlay.direct != direct)
-		log_info("op=overlay direct=%s", direct ? "no" : "yes");
+		log_info("op=overlay direct=%s", bpf->node.overlay.direct ? "yes" : "no");
 	if (r < 0 && strcmp(err.text, o->error.text) != 0)
 		log_error("op=overlay err=\"%s\" fix=\"%s\"", err.text, err.fix);
 	o->error = r < 0 ? err : (struct pk_err){ 0 };
