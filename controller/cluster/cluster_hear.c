@@ -115,12 +115,15 @@ static bool any_is_held(const struct part *part)
 static void hear_own_absence(struct hearing *h)
 {
 	struct pk_cluster *c = h->part->cluster;
-	for (size_t i = 0; i < PK_SHARE_PARTS; i++) {
+	own_str first = { 0 };
+	size_t parts;
+
+	pk_str_addf(&first, "%s%s", h->part->name, c->node);
+	parts = pk_share_key_len(first.text) ? PK_SHARE_PARTS : 1;
+	for (size_t i = 0; i < parts; i++) {
 		own_str own = { 0 }, full = { 0 };
 
-		pk_str_addf(&own, "%s%s", h->part->name, c->node);
-		if (i)
-			pk_str_addf(&own, "/%zu", i);
+		pk_share_key_of_part(first.text, i, &own);
 		pk_str_addf(&full, "%s%s", c->prefix, own.text);
 		if (!pk_kvs_find(h->answer->kvs, full.text))
 			pk_publish_seen(c->publish, own.text, NULL, false);

@@ -235,9 +235,7 @@ static struct key *part_of(const struct pk_publish *p, const struct key *k, size
 	own_str name = { 0 };
 	struct key *part;
 
-	pk_str_addn(&name, k->name, pk_share_key_len(k->name));
-	if (nr)
-		pk_str_addf(&name, "/%zu", nr);
+	pk_share_key_of_part(k->name, nr, &name);
 	HASH_FIND_STR(p->keys, name.text, part);
 	return part;
 }
@@ -319,8 +317,8 @@ void pk_publish_seen(struct pk_publish *p, const char *name, const char *text, b
 		raise_number(p, text);
 	HASH_FIND_STR(p->keys, name, k);
 	if (!k && text && !p->args.alone && pk_share_key_is_of(name, p->node)) {
-		publish_key(p, name)->known =
-			true; /* of an earlier life, which the next look ends */
+		/* It is of an earlier life, and the next look ends it. */
+		publish_key(p, name)->known = true;
 		pk_publish_soon(p);
 	}
 	if (!k || !k->written || (k->body && text && held && strcmp(text, k->text) == 0))

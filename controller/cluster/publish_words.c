@@ -74,10 +74,8 @@ void publish_recall(struct pk_publish *p)
 }
 
 /* Has a key written where it says something else than before. */
-static void want(struct pk_publish *p, const char *name, const char *body)
+static void want(struct key *k, const char *body)
 {
-	struct key *k = publish_key(p, name);
-
 	k->seen = true;
 	k->ends_ms = 0;
 	if (k->body && strcmp(k->body, body) == 0)
@@ -115,7 +113,7 @@ static void want_word(struct pk_publish *p)
 	}
 	pk_str_addf(&name, "nodes/%s", p->node);
 	pk_node_word_encode(&word, &body);
-	want(p, name.text, body.text);
+	want(publish_key(p, name.text), body.text);
 }
 
 struct tenant_share {
@@ -158,25 +156,24 @@ static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
 }
 
 /* Has a part written with as many endpoints as the store takes; the others are unknown, denied. */
-static void want_part(struct pk_publish *p, const char *name, struct pk_share *share)
+static void want_part(struct pk_publish *p, struct key *k, struct pk_share *share)
 {
 	own_str body = { 0 };
 	size_t n_left = pk_share_encode_in(share, p->args.store->ops->text_max, &body);
-	struct key *k = publish_key(p, name);
 
 	if (!k->n_left && n_left)
 		log_warn("op=cluster err=\"%s%s has no room for %zu endpoints, which other nodes "
 			 "don't know\"",
-			 p->prefix, name, n_left);
+			 p->prefix, k->name, n_left);
 	k->n_left = n_left;
-	want(p, name, body.text);
+	want(k, body.text);
 }
 
 /*
  * Returns in how many keys the share is to lie: as many as the store has room for it in, unless
  * their names would be longer than it takes.
  */
-static size_t parts_for(const struct pk_publish *p, const char *tenant_name,
+static size_t parts_for(const struct pk_publish *p, const struct key *first,
 			const struct pk_share *share, size_t parts)
 {
 	const struct pk_store *store = p->args.store;
@@ -186,7 +183,7 @@ static size_t parts_for(const struct pk_publish *p, const char *tenant_name,
 		own_str key = { 0 };
 
 		pk_str_add(&key, p->prefix);
-		pk_share_key_write(tenant_name, p->node, n - 1, &key);
+		pk_share_key_of_part(first->name, n - 1, &key);
 		if (pk_store_fits(store, key.text, NULL, NULL) == 0)
 			break;
 	}
@@ -196,22 +193,24 @@ static size_t parts_for(const struct pk_publish *p, const char *tenant_name,
 void publish_want_share(struct pk_publish *p, const char *tenant_name, struct pk_share *share)
 {
 	struct pk_share parts[PK_SHARE_PARTS] = { 0 };
-	own_str first = { 0 };
-	struct key *k;
+	own_str name = { 0 };
+	struct key *first;
 	size_t before;
 
-	pk_share_key_write(tenant_name, p->node, 0, &first);
-	k = publish_key(p, first.text);
-	before = k->parts ?: 1;
-	k->parts = parts_for(p, tenant_name, share, before);
-	pk_share_split(share, parts, k->parts);
-	for (size_t i = 0; i < k->parts; i++) {
-		own_str name = { 0 };
+	pk_share_key_write(tenant_name, p->node, 0, &name);
+	first = publish_key(p, name.text);
+	before = first->parts ?: 1;
+	first->parts = parts_for(p, first, share, before);
+	pk_share_split(share, parts, first->parts);
+	for (size_t i = 0; i < first->parts; i++) {
+		struct key *k;
 
-		pk_share_key_write(tenant_name, p->node, i, &name);
-		want_part(p, name.text, &parts[i]);
+		pk_str_reset(&name);
+		pk_share_key_of_part(first->name, i, &name);
+		k = publish_key(p, name.text);
+		want_part(p, k, &parts[i]);
 		if (i >= before)
-			publish_key(p, name.text)->known = false;
+			k->known = false;
 		pk_share_done(&parts[i]);
 	}
 }
@@ -238,7 +237,7 @@ static void want_report(struct pk_publish *p)
 
 	pk_str_addf(&name, PUBLISH_REPORTS "%s", p->node);
 	if (p->report)
-		want(p, name.text, p->report);
+		want(publish_key(p, name.text), p->report);
 }
 
 void publish_want_all(struct pk_publish *p)
@@ -251,15 +250,15 @@ void publish_want_all(struct pk_publish *p)
 }
 
 /* Has a tenant's key say that this node has no endpoint of it, until ends_ms. */
-static void want_none(struct pk_publish *p, const struct key *k, uint64_t ends_ms)
+static void want_none(struct key *k, uint64_t ends_ms)
 {
 	struct pk_share none = { 0 };
 	own_str body = { 0 };
 
 	pk_share_encode(&none, &body);
-	want(p, k->name, body.text);
-	publish_key(p, k->name)->n_left = 0;
-	publish_key(p, k->name)->ends_ms = ends_ms;
+	want(k, body.text);
+	k->n_left = 0;
+	k->ends_ms = ends_ms;
 }
 
 uint64_t publish_want_ends(struct pk_publish *p, uint64_t now)
@@ -270,7 +269,7 @@ uint64_t publish_want_ends(struct pk_publish *p, uint64_t now)
 		bool is_share = !p->args.alone && strncmp(k->name, TENANTS, strlen(TENANTS)) == 0;
 
 		if (!k->seen && is_share && !k->ends_ms)
-			want_none(p, k, now + EMPTY_MS);
+			want_none(k, now + EMPTY_MS);
 		else if (!k->seen && k->body && now >= k->ends_ms) {
 			free(PK_MOVE(k->body, NULL));
 			free(PK_MOVE(k->text, NULL));

@@ -58,6 +58,8 @@ struct pk_share_key {
 	size_t tenant_len, node_len;
 };
 void pk_share_key_write(const char *tenant_name, const char *node, size_t part, struct pk_str *out);
+/* Writes the key of another part of a key's share. A key of no share is its only part. */
+void pk_share_key_of_part(const char *key, size_t part, struct pk_str *out);
 /* Reads a key below the cluster's prefix. False: it is none of a share. */
 bool pk_share_key_read(const char *key, struct pk_share_key *out);
 /* Returns whether the key is one of a share, and of that node's. */

@@ -7,11 +7,23 @@
 
 #define TENANTS "tenants/"
 
+/* The first part's key is the share's own. */
+static void add_part(struct pk_str *out, size_t part)
+{
+	if (part)
+		pk_str_addf(out, "/%zu", part);
+}
+
 void pk_share_key_write(const char *tenant_name, const char *node, size_t part, struct pk_str *out)
 {
 	pk_str_addf(out, TENANTS "%s/%s", tenant_name, node);
-	if (part)
-		pk_str_addf(out, "/%zu", part);
+	add_part(out, part);
+}
+
+void pk_share_key_of_part(const char *key, size_t part, struct pk_str *out)
+{
+	pk_str_addn(out, key, pk_share_key_len(key) ?: strlen(key));
+	add_part(out, part);
 }
 
 bool pk_share_key_read(const char *key, struct pk_share_key *out)
