@@ -237,8 +237,8 @@ static void claim(struct cli_consul_who *who)
 		snprintf(who->name, sizeof(who->name), "%u@%s", getuid(), host);
 }
 
-int cli_consul_read_self(const struct pk_http_reply *reply, const char *name_of,
-			 struct cli_consul_who *who, struct pk_err *err)
+static int read_self(const struct pk_http_reply *reply, const char *name_of,
+		     struct cli_consul_who *who, struct pk_err *err)
 {
 	own_json *doc = NULL;
 	const char *accessor, *name;
@@ -257,6 +257,16 @@ int cli_consul_read_self(const struct pk_http_reply *reply, const char *name_of,
 	return 0;
 }
 
+int cli_consul_read_self(struct pk_curl_answer *answer, const char *name_of,
+			 struct cli_consul_who *who, struct pk_err *err)
+{
+	int r = read_self(&answer->reply, name_of, who, err);
+
+	if (answer->body)
+		explicit_bzero(answer->body, answer->reply.len);
+	return r;
+}
+
 int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struct pk_err *err)
 {
 	PK_OWN(pk_curl_answer_done) struct pk_curl_answer answer = { 0 };
@@ -273,10 +283,7 @@ int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struc
 		return r;
 	if (pk_service_failed(&answer.reply, false, why, sizeof(why)))
 		return fail(err, &answer.reply, why);
-	r = cli_consul_read_self(&answer.reply, "Description", who, err);
-	if (answer.body)
-		explicit_bzero(answer.body, answer.reply.len);
-	return r;
+	return cli_consul_read_self(&answer, "Description", who, err);
 }
 
 static void add_change(struct pk_jw *w, const struct cli_consul_change *change)

@@ -8,6 +8,8 @@
 #include "consul.h"
 #include "service_call.h"
 
+struct pk_curl_answer;
+
 struct cli_consul {
 	struct pk_service service;
 	const char *origin; /* docsource.h: Consul, or Nomad's Variables */
@@ -54,8 +56,11 @@ struct cli_consul_who {
 	char accessor[64];
 };
 int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struct pk_err *err);
-/* Reads what a store says of the token; name_of is the member that people name it by. */
-int cli_consul_read_self(const struct pk_http_reply *reply, const char *name_of,
+/*
+ * Reads what a store says of the token, and wipes it, for the secret is in it; name_of is the
+ * member that people name it by.
+ */
+int cli_consul_read_self(struct pk_curl_answer *answer, const char *name_of,
 			 struct cli_consul_who *who, struct pk_err *err);
 
 /*

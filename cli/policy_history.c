@@ -200,6 +200,29 @@ static void new_log(const struct cli_history *h, const struct row *row, struct p
 	pk_jw_close(&w, '}');
 }
 
+/* Makes the change of a log to one with a revision more, whose text `log` keeps. */
+static struct cli_consul_change log_change(const struct cli_history *h, const struct row *row,
+					   struct pk_str *log)
+{
+	new_log(h, row, log);
+	if (log->failed)
+		abort();
+	return (struct cli_consul_change){ .verb = "cas",
+					   .key = h->log_key,
+					   .value = log->text,
+					   .len = log->len,
+					   .index = h->index };
+}
+
+static struct cli_consul_change document_change(const struct cli_revision *v)
+{
+	return (struct cli_consul_change){ .verb = v->text ? "cas" : "delete-cas",
+					   .key = v->key,
+					   .value = v->text,
+					   .len = v->len,
+					   .index = v->old ? v->old->kv->modified : 0 };
+}
+
 /* Adds a deletion for each text that the new log doesn't name. */
 static size_t drop_texts(const struct cli_history *h, const char *log,
 			 struct cli_consul_change *changes, size_t n)
@@ -232,26 +255,13 @@ static enum cli_consul_end write_all(struct cli_consul_docs *docs, const struct 
 				     const struct cli_revision *v, const struct row *row,
 				     struct pk_err *err)
 {
-	struct cli_consul_change changes[CHANGES_MAX] = {
-		{ .verb = v->text ? "cas" : "delete-cas",
-		  .key = v->key,
-		  .value = v->text,
-		  .len = v->len,
-		  .index = v->old ? v->old->kv->modified : 0 },
-	};
+	struct cli_consul_change changes[CHANGES_MAX] = { document_change(v) };
 	own_str log = { 0 };
 	enum cli_consul_end end = keep_texts(docs, h, v, row, err);
 
 	if (end != CLI_CONSUL_DONE)
 		return end;
-	new_log(h, row, &log);
-	if (log.failed)
-		abort();
-	changes[1] = (struct cli_consul_change){ .verb = "cas",
-						 .key = h->log_key,
-						 .value = log.text,
-						 .len = log.len,
-						 .index = h->index };
+	changes[1] = log_change(h, row, &log);
 	return cli_consul_write(&docs->consul, changes, drop_texts(h, log.text, changes, 2), err);
 }
 
@@ -289,17 +299,10 @@ static bool is_told(const struct cli_history *now, const struct cli_history *bef
 static enum cli_consul_end tell(struct cli_consul_docs *docs, const struct cli_history *h,
 				const struct row *row, struct pk_err *err)
 {
-	struct cli_consul_change changes[CHANGES_MAX] = {
-		{ .verb = "cas", .key = h->log_key, .index = h->index },
-	};
-	enum cli_consul_end end;
 	own_str log = { 0 };
+	struct cli_consul_change changes[CHANGES_MAX] = { log_change(h, row, &log) };
+	enum cli_consul_end end;
 
-	new_log(h, row, &log);
-	if (log.failed)
-		abort();
-	changes[0].value = log.text;
-	changes[0].len = log.len;
 	end = cli_consul_write(&docs->consul, changes, 1, err);
 	if (end == CLI_CONSUL_DONE) /* what is left of them goes with the next change */
 		cli_consul_write(&docs->consul, changes + 1,
@@ -316,11 +319,7 @@ static enum cli_consul_end write_apart(struct cli_consul_docs *docs, const struc
 				       const struct cli_revision *v, const struct row *row,
 				       struct pk_err *err)
 {
-	const struct cli_consul_change change = { .verb = v->text ? "cas" : "delete-cas",
-						  .key = v->key,
-						  .value = v->text,
-						  .len = v->len,
-						  .index = v->old ? v->old->kv->modified : 0 };
+	const struct cli_consul_change change = document_change(v);
 	struct pk_err lacks = { 0 };
 	bool kept = keep_texts(docs, h, v, row, &lacks) == CLI_CONSUL_DONE;
 	enum cli_consul_end end = cli_consul_write(&docs->consul, &change, 1, err);

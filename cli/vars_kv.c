@@ -317,8 +317,5 @@ int cli_vars_self(struct cli_consul *consul, struct cli_consul_who *who, struct 
 		return r;
 	if (pk_service_failed(&answer.reply, false, why, sizeof(why)))
 		return fail(err, &answer.reply, why);
-	r = cli_consul_read_self(&answer.reply, "Name", who, err);
-	if (answer.body)
-		explicit_bzero(answer.body, answer.reply.len);
-	return r;
+	return cli_consul_read_self(&answer, "Name", who, err);
 }
