@@ -4,8 +4,9 @@
  * This node's end of the overlay, and how a packet goes in. VXLAN proves nothing of who sent a
  * packet, so the overlay's port is the nodes' alone, whatever policy says: no endpoint sends to it,
  * no published port is it, and what comes to it by an uplink comes from a node, by the way to that
- * node. Such a packet carries a proof past the stack, which takes it out of its tunnel: this load's
- * secret, as the packet's priority, which the kernel keeps on this way and no sender can write.
+ * node. What the guard doesn't take out of its tunnel itself (wrap.h) carries a proof past the
+ * stack, which does: this load's secret, as the packet's priority, which the kernel keeps on this
+ * way and no sender can write.
  */
 #include <linux/in.h>
 #include "lib/maps.h"

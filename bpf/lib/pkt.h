@@ -40,7 +40,7 @@ enum pk_action {
 	PK_ACT_NEIGH = 3,  /* redirect_neigh to `target` */
 	PK_ACT_PASS = 4,   /* on its way already: to_endpoint */
 	PK_ACT_TELL = 5,   /* denied, and turned into an ICMP error to its sender at `target` */
-	PK_ACT_TUNNEL = 6, /* through the overlay's device `target` */
+	PK_ACT_TUNNEL = 6, /* in a tunnel: by the guard, or by the device `target` */
 };
 
 struct pk_pkt {

@@ -121,7 +121,7 @@ enum uplink_kind {
 	UPLINK_ANSWER,	  /* in the masquerade range: ours where there is a flow */
 	UPLINK_PUBLISHED, /* a port that somebody publishes */
 	UPLINK_FRAGMENT,  /* a fragment behind the first, of any of these */
-	UPLINK_TUNNEL,	  /* of the overlay: the host's if a node sent it */
+	UPLINK_TUNNEL,	  /* of the overlay: believed if a node sent it */
 };
 
 static __always_inline enum uplink_kind uplink_kind(const struct pk_node *n,
@@ -398,8 +398,8 @@ static __always_inline int guard_fragment_up(struct __sk_buff *skb, struct pk_sc
 	int reason;
 
 	s->pkt.tail = PK_TAIL_NONE;
-	if (!n)
-		return UPLINK_NOT_OURS;
+	if (!n) /* whose the overlay's device is isn't known then */
+		return PK_REASON_UNKNOWN_ENDPOINT;
 	sanity_partial(skb, &s->pkt);
 	reason = fragment_begin(skb, s, 0);
 	g.fragment = reason;

@@ -2,13 +2,15 @@
 #pragma once
 /*
  * Puts a packet into its tunnel and takes it out without the overlay's device, which costs the
- * stack's way on both nodes. What isn't the plain case is left to the device, which writes the same
- * headers: an overlay over IPv6, a neighbour that isn't known yet, a way that is narrower than the
- * device; on the way in TCP, what is to be cut or was merged, and what the stack has to look at;
- * and all while the node has an IPsec policy, which the stack alone asks.
+ * stack's way on both nodes. What isn't the plain case is left to the device, which reads what is
+ * written here, and writes what is read here: an overlay over IPv6, a neighbour that isn't known
+ * yet, a way that is narrower than the device; on the way in TCP, what is to be cut or was merged,
+ * and what the stack has to look at; and all while the node has an IPsec policy, which the stack
+ * alone asks.
  */
 #include "lib/overlay.h"
 #include "lib/peer.h"
+#include "lib/rewrite.h"
 
 #define WRAP_PORTS     49152 /* the least outer source port */
 #define WRAP_PORT_MASK 0x3fff
@@ -42,8 +44,7 @@ static __always_inline __u16 wrap_sum(const struct wrap_heads *h)
 
 	for (int i = 0; i < (int)(sizeof(h->ip) / 2); i++)
 		sum += word[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
+	return rewrite_fold(sum);
 }
 
 /*
