@@ -64,6 +64,16 @@ static inline int pk_u32_cmp(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* The caller's copy of at most so many bytes. */
+static inline char *pk_strndup(const char *text, size_t n)
+{
+	char *copy = strndup(text, n);
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
 /* The caller's copy; NULL of NULL. */
 static inline char *pk_strdup(const char *text)
 {

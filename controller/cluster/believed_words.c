@@ -45,15 +45,6 @@ static bool is_below(const char *key, const char *prefix, const char *last)
 	return strncmp(key, prefix, strlen(prefix)) == 0 && last == key + strlen(prefix) - 1;
 }
 
-static char *copy(const char *text, size_t len)
-{
-	char *made = strndup(text, len);
-
-	if (!made)
-		abort();
-	return made;
-}
-
 /* Makes a word of a share's key, of "nodes/NODE" or of "blocks/BLOCK", else NULL. */
 static struct word *word_new(const char *key)
 {
@@ -78,8 +69,8 @@ static struct word *word_new(const char *key)
 	w->block = block;
 	w->key = pk_strdup(key);
 	if (kind == WORD_SHARE) {
-		w->node = copy(share.node, share.node_len);
-		w->tenant_name = copy(share.tenant_name, share.tenant_len);
+		w->node = pk_strndup(share.node, share.node_len);
+		w->tenant_name = pk_strndup(share.tenant_name, share.tenant_len);
 	} else {
 		w->node = pk_strdup(kind == WORD_CLAIM ? "" : last + 1);
 	}

@@ -66,15 +66,11 @@ const char *pk_flow_who_text(const struct pk_flow_who *who)
 static char *cut(const char *text, size_t most)
 {
 	size_t n = text ? strlen(text) : 0;
-	char *copy;
 
 	if (n > most)
 		for (n = most; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
 			;
-	copy = text ? strndup(text, n) : NULL;
-	if (text && !copy)
-		abort();
-	return copy;
+	return text ? pk_strndup(text, n) : NULL;
 }
 
 /* The names of an endpoint, here or on another node. */

@@ -420,15 +420,13 @@ static void name_directory(struct pk_files *f, const char *directory)
 
 	while (n > 1 && directory[n - 1] == '/')
 		n--;
-	f->directory = strndup(directory, n);
-	slash = f->directory ? strrchr(f->directory, '/') : NULL;
+	f->directory = pk_strndup(directory, n);
+	slash = strrchr(f->directory, '/');
 	if (slash) {
 		above = f->directory;
 		len = slash == above ? 1 : (size_t)(slash - above); /* "/x" is below "/" */
 	}
-	f->above = strndup(above, len);
-	if (!f->directory || !f->above)
-		abort();
+	f->above = pk_strndup(above, len);
 }
 
 struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,

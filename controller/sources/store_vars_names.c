@@ -44,9 +44,7 @@ static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 	if (b)
 		return b;
 	b = pk_alloc(sizeof(*b));
-	b->name = strndup(below, len);
-	if (!b->name)
-		abort();
+	b->name = pk_strndup(below, len);
 	HASH_ADD_KEYPTR(hh, v->budgets, b->name, len, b);
 	return b;
 }

@@ -304,9 +304,7 @@ int pk_layout(const char *name, const char *text, size_t len, struct pk_str *out
 
 	if (pk_json_parse_fault(name, text, len, PK_JSON_COMMENTS, &doc, fault) < 0)
 		return -EINVAL;
-	copy = strndup(text, len); /* no byte of a JSON text is NUL */
-	if (!copy)
-		abort();
+	copy = pk_strndup(text, len); /* no byte of a JSON text is NUL */
 	read_tokens(&f, copy, copy + len);
 	put_comments(&f, 0, true);
 	if (out->len)
