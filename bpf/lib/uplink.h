@@ -398,7 +398,8 @@ static __always_inline int guard_fragment_up(struct __sk_buff *skb, struct pk_sc
 	int reason;
 
 	s->pkt.tail = PK_TAIL_NONE;
-	if (!n) /* whose the overlay's device is isn't known then */
+	/* Which ports are the node's own isn't known without its settings. */
+	if (!n)
 		return PK_REASON_UNKNOWN_ENDPOINT;
 	sanity_partial(skb, &s->pkt);
 	reason = fragment_begin(skb, s, 0);
