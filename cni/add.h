@@ -14,8 +14,8 @@
 struct cni_add {
 	struct cni_call *call;
 	struct cni_args args;
-	struct pk_label_set
-		*declared; /* what `picket attach` declares; NULL: a CNI runtime's ADD */
+	/* The labels that `picket attach` declares; NULL: a CNI runtime's ADD. */
+	struct pk_label_set *declared;
 	struct pk_settings settings;
 	const struct pk_prefix *pool; /* the conflist's, or the blocks that the node claimed */
 	size_t n_pools;

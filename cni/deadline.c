@@ -13,8 +13,8 @@
 #include "verb.h"
 
 /*
- * Time past the deadline for a busy node, which may hold the process up while it says itself what
- * it waited for.
+ * The time past the deadline after which the timer speaks. A verb that notices by itself says what
+ * it waited for, which is better, and on a busy node that may take it so long.
  */
 #define GRACE_MS 1000
 #define LOAD_MS	 20000

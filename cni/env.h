@@ -10,8 +10,8 @@ struct cni_env {
 	const char *netns;
 	const char *ifname;
 	const char *args;
-	const char *
-		declared; /* the command line's, where `picket attach` runs the plugin; else NULL */
+	/* From the command line, where `picket attach` runs the plugin; else NULL. */
+	const char *declared;
 };
 
 /*

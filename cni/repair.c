@@ -22,7 +22,7 @@ static int look_at_tap(const struct cni_plumb *p, struct pk_nl *nl, const struct
 	struct pk_err seen = { 0 };
 	int r;
 
-	/* Whoever set a longer queue: it may hold more than one endpoint should. */
+	/* The tap's owner may have set a longer queue than one endpoint should have. */
 	pk_nl_queue_length(nl, tap->ifindex, pk_tap_frames(tap->queues));
 	pk_nl_send(nl, NULL);
 	r = pk_tap_check(nl, tap, &seen);

@@ -28,10 +28,10 @@ struct pk_config {
 	char root[256];
 	char cluster[64];
 	char node[128]; /* this node's name among others; "" = nomad_node, else the host's */
-	struct pk_prefix
-		range[PK_CONFIG_PREFIXES]; /* the cluster's blocks lie in it; len 0 ends it */
-	bool claim;			   /* this node's blocks are claimed, no conflist's pools */
-	uint32_t block_len, block_len6;	   /* prefix lengths of the blocks that it claims */
+	/* The prefixes in which the cluster's blocks lie; len 0 ends them. */
+	struct pk_prefix range[PK_CONFIG_PREFIXES];
+	bool claim;			/* this node's blocks are claimed, no conflist's pools */
+	uint32_t block_len, block_len6; /* prefix lengths of the blocks that it claims */
 	char fabric[16]; /* how nodes reach each other's endpoints: none | routed | vxlan */
 	struct pk_settings settings;
 	struct pk_service nomad, consul;
@@ -58,8 +58,8 @@ struct pk_config {
 };
 
 struct pk_config_args {
-	const char
-		*path; /* -config: a file or a directory; NULL = the usual place, may be absent */
+	/* The word of -config: a file or a directory; NULL = the usual place, which may be absent. */
+	const char *path;
 	const char *root;		      /* -root; NULL = the file's, else "/" */
 	const char *(*env)(const char *name); /* NULL: no environment */
 	bool accept_missing; /* a file of the last run that is gone was removed on purpose */

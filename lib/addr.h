@@ -49,6 +49,7 @@ const char *pk_proto_word(uint8_t proto);
 /* Writes "8080/tcp"; the number alone where the protocol has no word. The port is in host order. */
 const char *pk_port_format(uint16_t port, uint8_t proto, char text[PK_PORT_TEXT]);
 
+/* Reads six pairs of hexadecimal digits between colons; -EINVAL otherwise. */
 int pk_mac_parse(const char *text, uint8_t mac[6]);
 const char *pk_mac_format(const uint8_t mac[6], char text[PK_MAC_TEXT]);
 

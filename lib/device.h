@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The host end of an endpoint, pk<slot>: of its pair, or a host tap. It is proven before it is
- * touched: another device may have that name, which somebody made, or another endpoint has the slot
- * since a reboot.
+ * The host end of an endpoint, named pk<slot>: one end of its veth pair, or a host tap. It is
+ * proven before it is touched, since a device of that name may be somebody else's, or another
+ * endpoint's that got the slot after a reboot.
  */
 #include <stdbool.h>
 #include <stdint.h>

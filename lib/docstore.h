@@ -45,9 +45,9 @@ typedef void pk_docstore_bad_fn(void *arg, const struct pk_stored_doc *doc,
 int pk_docstore_walk(const char *directory, pk_docstore_fn *fn, pk_docstore_bad_fn *bad, void *arg,
 		     struct pk_err *err);
 /*
- * Walks those that may select endpoints of one tenant: files, the operator's, its own. NULL:
- * quarantine's, which no tenant's documents select. What another tenant left there is none of its
- * business.
+ * Walks the documents that may select endpoints of one tenant: files, the operator's and its own;
+ * NULL: those that may select quarantine, so no tenant's. Files of other tenants aren't opened, so
+ * a broken one harms its own tenant alone.
  */
 int pk_docstore_walk_tenant(const char *directory, const char *tenant_name, pk_docstore_fn *fn,
 			    void *arg, struct pk_err *err);
@@ -68,10 +68,10 @@ int pk_docstore_text(const char *directory, const char *source, const char *name
 		     size_t *len, struct pk_err *err);
 
 /*
- * The documents of each tenant may come by themselves: picketd asks only for those of tenants that
- * it has to do with. A directory for a tenant then says that its documents are known here, also
- * that it has none. A tenant without a directory is one whose documents aren't known, and ADD must
- * not take it for one that has none.
+ * A shared store may be asked tenant by tenant ("each"): picketd then fetches documents only of
+ * tenants that it has to do with. In that mode a tenant's directory means that its documents are
+ * known here, also where there are none in it. Without the directory they aren't known, which ADD
+ * must not take for having none.
  */
 bool pk_docstore_is_each(const char *directory, const char *origin);
 int pk_docstore_set_each(const char *directory, const char *origin, bool each, struct pk_err *err);

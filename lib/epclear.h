@@ -15,10 +15,12 @@ struct pk_clear {
 };
 
 /*
- * Frees what the record of name keeps, whose device is gone: slot, addresses (but for what an open
- * record of the same endpoint has taken over), driver file, and the record itself last. An open
- * record is closed first: whoever is killed here leaves what the next one finds. The container's
- * lock is held. What fails is told, after everything else was tried.
+ * Frees what the named record keeps: slot, addresses, driver file, and the record itself last. An
+ * address that an open record of the same endpoint has taken over stays. The device must be gone
+ * and the container's lock held.
+ *
+ * An open record is closed first, so that the next one finds it where this one is killed. A failure
+ * is returned after everything else was tried.
  */
 int pk_endpoint_clear(const struct pk_clear *clear, const struct pk_record_name *name,
 		      struct pk_err *err);

@@ -10,20 +10,23 @@
 /* Returns the lease directory as of now. */
 struct pk_lease_dir pk_leases_now(const struct pk_paths *paths);
 /*
- * Is called once the tables were loaded anew. Records of before get slot 0 or, where they are
- * closed, go. Leases aren't synced: after a power loss they are made what the records say. The node
- * lock is held and nothing is current yet, so no ADD is taking one. Without records nothing is
- * made.
+ * Brings records and leases in step with tables that were loaded anew: open records get slot 0,
+ * closed ones are deleted, and leases become what the records say, since a power loss may have
+ * taken them (leases aren't synced). The caller holds the node lock and nothing is current yet, so
+ * no ADD takes a lease meanwhile. Without records nothing is made.
  */
 int pk_records_outlive(const struct pk_paths *paths, const struct pk_node *node,
 		       struct pk_err *err);
 /*
- * Gives back what the record of name holds, but for what another, open record of the same endpoint
- * (NULL: there is none) has taken over. A record that can't be read: all that its owner holds.
+ * Gives back the addresses of the named record. Those that `another`, an open record of the same
+ * endpoint, has taken over stay (NULL: there is none). Where the record can't be read, all that its
+ * owner holds is given back.
  */
 int pk_leases_give_back(const struct pk_paths *paths, const struct pk_record_name *name,
 			const struct pk_record_name *another, struct pk_err *err);
-/* Gives back what a container id and interface hold and no record of theirs names: a killed ADD's.
- * Reads every lease. Nothing where one of the records can't be read. */
+/*
+ * Gives back the leases of a container id and interface that none of their records names: a killed
+ * ADD left them. Reads every lease. Gives nothing back where one of the records can't be read.
+ */
 int pk_leases_drop_unrecorded(const struct pk_paths *paths, const struct pk_record_name *who,
 			      struct pk_err *err);

@@ -124,11 +124,12 @@ int pk_record_write(const struct pk_paths *paths, const struct pk_record *record
 /* Closes a record by rename, not synced. One that is already closed, or gone, is success. */
 int pk_record_close(const struct pk_paths *paths, const struct pk_record_name *name,
 		    struct pk_err *err);
-/* Makes an open record's slot 0, since the tables were loaded anew. */
+/* Renames an open record to slot 0, since the tables were loaded anew. */
 int pk_record_outlive(const struct pk_paths *paths, const struct pk_record_name *name,
 		      struct pk_err *err);
 /*
- * Deletes a record: of a closed name the closed file alone, of an open one either. Gone is success.
+ * Deletes a record's file: for the name of a closed record the closed file alone, for an open one's
+ * whichever there is. Gone is success.
  */
 int pk_record_delete(const struct pk_paths *paths, const struct pk_record_name *name,
 		     struct pk_err *err);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Base chains of the node's own firewall that drop, by their policy or by a rule, what no rule
- * accepts before, at the two hooks that packets of endpoints pass: what the node takes in itself,
- * and what it forwards for others. Nothing is ever written.
+ * The base chains of the node's own firewall that drop what no earlier rule of theirs accepts, by
+ * their policy or by a last rule. Looked at are the two hooks that packets of endpoints pass: input
+ * and forward. Nothing is ever written.
  */
 #include <stdbool.h>
 #include <stddef.h>

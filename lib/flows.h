@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The flow table, from outside the data path. Flows that are over are deleted by the next flow that
- * takes their place; what nobody takes is memory only, and is given back here.
+ * The flow table as user space cleans it. A flow that is over is deleted by the next one that takes
+ * its place. One whose place nobody takes costs memory alone, which is given back here.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,8 +20,8 @@ struct pk_flows_walk {
 };
 
 /*
- * Looks at about n more entries and ends those that are over for a minute, or whose endpoint is
- * gone. 1: the walk is through; 0: there is more; -errno.
+ * Looks at about n more entries and deletes those that have been over for a minute and those whose
+ * endpoint is gone. Returns 1 where the walk is through, 0 where there is more, or -errno.
  */
 int pk_flows_reap(const struct pk_bpf *bpf, struct pk_flows_walk *walk, uint32_t n,
 		  struct pk_err *err);

@@ -22,8 +22,8 @@ struct pk_hook {
 };
 
 /*
- * TCX without a link: lives and dies with the device; goes to the head. An older program of ours
- * (old >= 0) is replaced atomically, in its place.
+ * Attaches ours as a TCX program, at the head and without a link, so that it lives as long as the
+ * device. An older program of ours (old >= 0: its descriptor) is replaced in its place, atomically.
  */
 int pk_hook_attach_tcx(const struct pk_hook *hook, int old, struct pk_err *err);
 
@@ -43,12 +43,14 @@ struct pk_hook_seen {
 int pk_hook_read(struct pk_nl *nl, const struct pk_hook *hook, struct pk_hook_seen *seen,
 		 struct pk_err *err);
 /*
- * Makes ours first: adds it where it is missing, at the head where another is. -EPERM and
- * PK_CODE_KERNEL where it can't: close the endpoint.
+ * Makes ours first: adds it where it is missing, and moves it to the head where another program
+ * stands before it. -EPERM with PK_CODE_KERNEL: it can't be first, and the caller must close the
+ * endpoint.
  */
 int pk_hook_repair(struct pk_nl *nl, const struct pk_hook *hook, struct pk_err *err);
 /*
- * Another build's program of ours (old: its descriptor) gives way to this one in its place, by one
- * step: a packet is judged by the old or the new. Where the old one isn't there: as pk_hook_repair.
+ * Replaces another build's program of ours (old: its descriptor) in its place and in one step, so
+ * that each packet is judged by the old one or the new one. Does what pk_hook_repair does where the
+ * old one isn't there.
  */
 int pk_hook_replace(struct pk_nl *nl, const struct pk_hook *hook, int old, struct pk_err *err);

@@ -30,8 +30,8 @@ struct pk_http_request {
 struct pk_http_reply {
 	int status; /* 0: no answer; error says why */
 	const char *error;
-	bool over;	  /* the answer had more bytes than cap */
-	bool cut;	  /* it began, and its end did not come */
+	bool over;	  /* the body had more bytes than cap */
+	bool cut;	  /* the answer began and never ended */
 	const char *body; /* NUL-terminated */
 	size_t len;
 	uint64_t index; /* X-Nomad-Index or X-Consul-Index; 0 = none */

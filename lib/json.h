@@ -22,7 +22,7 @@ enum pk_json_flags {
 	 * still refused.
 	 */
 	PK_JSON_RELAXED = 1 << 1,
-	/* Our own state, which a newer release may have written: pk_json_only lets keys be. */
+	/* Our own state, which a newer release may have written: pk_json_only takes any key. */
 	PK_JSON_NEWER = 1 << 2,
 };
 

@@ -31,8 +31,8 @@ struct pk_lease_dir {
 };
 
 /*
- * Reads and sorts all leases, held and resting (caller frees): for who needs them all. Removes the
- * names that the first release gave to what rested.
+ * Reads and sorts all leases, held and resting; the caller frees them. Removes the files by which
+ * the first release marked a resting address.
  */
 int pk_leases_read(const struct pk_lease_dir *dir, struct pk_lease **out, size_t *n,
 		   struct pk_err *err);

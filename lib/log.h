@@ -13,9 +13,9 @@ void pk_log_init(const char *program, enum pk_level max);
 typedef void pk_log_fn(const char *line, size_t len);
 void pk_log_set(pk_log_fn *fn);
 /*
- * fmt is logfmt text: op=sync ep=4 err="..."; a text that %s stands for is somebody else's, and can
- * become no key, value or line of its own: it is escaped where it stands in quotes, and quoted
- * where it doesn't and must.
+ * Writes one line. fmt is logfmt text: op=sync ep=4 err="%s". A text that is put in by %s may be a
+ * tenant's: it is escaped where fmt has it in quotes, and quoted where fmt doesn't and it needs
+ * quotes, so that it never becomes another key or line.
  */
 void pk_log(enum pk_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...) pk_log(PK_LOG_ERROR, __VA_ARGS__)

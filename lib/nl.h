@@ -23,15 +23,17 @@
 struct pk_nl;
 
 int pk_nl_open(struct pk_nl **nl, struct pk_err *err); /* in the current netns */
-int pk_nl_open_netfilter(struct pk_nl **nl);	       /* nfnetlink, to ask alone; -errno */
-int pk_nl_open_xfrm(struct pk_nl **nl);		       /* IPsec, to ask alone; -errno */
+/* Open nfnetlink and IPsec's netlink, for requests that read; -errno. */
+int pk_nl_open_netfilter(struct pk_nl **nl);
+int pk_nl_open_xfrm(struct pk_nl **nl);
 void pk_nl_close(struct pk_nl *nl);
 /*
- * A socket that hears of changes in the current netns, not blocking; groups are RTNLGRP_*, 0 ends
- * them. -errno. The caller reads it as raw messages; ENOBUFS: more was said than fitted.
+ * Opens a non-blocking socket that hears of changes in the current netns, and returns it, or
+ * -errno. groups are RTNLGRP_*, ended by 0. The caller reads raw messages from it; a read fails
+ * with ENOBUFS where messages were lost.
  */
 int pk_nl_listen(const int *groups, struct pk_err *err);
-int pk_nl_listen_xfrm(struct pk_err *err); /* of IPsec policies */
+int pk_nl_listen_xfrm(struct pk_err *err); /* the same for changes of IPsec policies */
 static inline void pk_nl_closep(struct pk_nl **nl)
 {
 	pk_nl_close(*nl);
@@ -39,14 +41,15 @@ static inline void pk_nl_closep(struct pk_nl **nl)
 #define own_nl PK_OWN(pk_nl_closep) struct pk_nl
 
 /*
- * Adds to the handle's batch; nothing is sent before pk_nl_send. Never fails by itself: a batch
- * that grew too large fails at pk_nl_send (-E2BIG). Strings are copied.
+ * The functions down to pk_nl_send add messages to the handle's batch, and nothing is sent before
+ * pk_nl_send. None of them fails: a batch that grew too large fails at pk_nl_send (-E2BIG). Strings
+ * are copied.
  */
 
 /*
- * The pair, made from inside: sent on a handle of the alloc's netns, `name` is made there with the
- * chosen ifindex (the kernel heeds a chosen ifindex of the first end alone), its peer in
- * host_netns.
+ * A veth pair, made from inside: on a handle of the alloc's netns, `name` is made there with the
+ * chosen ifindex, and its peer in host_netns. From inside, because the kernel heeds a chosen
+ * ifindex of the first end alone.
  */
 struct pk_nl_veth {
 	const char *name; /* "eth0" */
@@ -76,13 +79,13 @@ void pk_nl_mtu(struct pk_nl *nl, uint32_t ifindex, uint32_t mtu);
 void pk_nl_queue_length(struct pk_nl *nl, uint32_t ifindex, uint32_t length);
 void pk_nl_delete(struct pk_nl *nl, uint32_t ifindex);
 /*
- * These make what filters hang in; one that is there already is kept. clsact has both directions,
- * `ingress` one: each direction costs every later one on the machine a step (the kernel keeps a
- * list of them).
+ * Make the qdisc that filters are attached to; one that is there already is kept. clsact has both
+ * directions, ingress one. Take ingress where it is enough: the kernel keeps one list of all
+ * directions on the machine, and each makes adding a later one slower.
  */
 void pk_nl_clsact(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_ingress(struct pk_nl *nl, uint32_t ifindex);
-/* Nothing queues before the device, whatever the node's default is. */
+/* Gives the device no queue (noqueue), whatever the node's default qdisc is. */
 void pk_nl_no_queue(struct pk_nl *nl, uint32_t ifindex);
 void pk_nl_clsact_delete(struct pk_nl *nl, uint32_t ifindex); /* with all filters in it */
 
@@ -112,7 +115,8 @@ struct pk_nl_route {
 void pk_nl_route(struct pk_nl *nl, const struct pk_nl_route *route); /* made or replaced */
 void pk_nl_route_delete(struct pk_nl *nl, const struct pk_nl_route *route);
 /*
- * The kernel finds out its MAC, and keeps it known. -EEXIST: it is known already, in whatever way.
+ * Adds a managed neighbour: the kernel resolves its MAC and keeps it resolved. -EEXIST: there is an
+ * entry of that address already, of whatever kind.
  */
 void pk_nl_neigh_managed(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr);
 void pk_nl_neigh(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr,

@@ -80,20 +80,20 @@ struct pk_declared_service {
 	char tenant_name[PK_DECLARED_SERVICE_NAME]; /* its namespace; "": none */
 	struct pk_prefix within[PK_DECLARED_SERVICE_WITHIN];
 	size_t n_within;
-	char tenants[PK_DECLARED_SERVICE_TENANTS]
-		    [PK_DECLARED_SERVICE_NAME]; /* whose documents may open it */
+	/* The tenants whose documents may open it. */
+	char tenants[PK_DECLARED_SERVICE_TENANTS][PK_DECLARED_SERVICE_NAME];
 	size_t n_tenants;
 	bool all_tenants;
-	union pk_addr instances
-		[PK_DECLARED_SERVICE_INSTANCES]; /* the addresses that count now, in order */
+	/* The addresses that count now, in order. */
+	union pk_addr instances[PK_DECLARED_SERVICE_INSTANCES];
 	size_t n_instances;
 };
 
 struct pk_settings {
 	enum pk_baseline baseline;
-	/* A file said so; false: node.json leaves it out, and the conflist's word counts at ADD. */
+	/* picketd.json says it, or conflists do; false: node.json leaves it out. */
 	bool baseline_given, pools_given, resolvers_given;
-	bool baseline_differs; /* between conflists: a network of another one takes no endpoint */
+	bool baseline_differs; /* conflists name several: a network of another takes no endpoint */
 	bool has_nomad;	       /* false: "nomad": null, job and group are believed */
 	bool health_checks;
 	struct pk_masquerade masquerade;
@@ -150,10 +150,12 @@ const char *
 pk_declared_service_catalog(const struct pk_declared_service *d); /* the catalogue's name */
 /* Writes the members that declare it into the object that is open, without its instances. */
 void pk_declared_service_write(const struct pk_declared_service *d, struct pk_jw *w);
-/* Takes the instances that from knows, as far as they still lie within what is declared. */
+/* Copies from's instances of each service that s declares too, if they lie within it. */
 void pk_settings_keep_instances(struct pk_settings *s, const struct pk_settings *from);
-/* node.json -> settings; keys that are absent keep what s has. Unknown keys are a newer
- * release's, and left alone. */
+/*
+ * Reads node.json into s. A key that is absent leaves s as it is; an unknown key is a newer
+ * release's and skipped.
+ */
 int pk_settings_read(struct pk_settings *s, const char *path, struct pk_err *err);
 void pk_settings_json(const struct pk_settings *s, struct pk_str *out);
 /* Reads one key of node.json out of another file's object: absent or null keeps what s has. */

@@ -19,8 +19,10 @@
 void pk_stack_push(struct pk_nl *nl, uint32_t ifindex);
 /* Writes the IPv6 settings of a link. A kernel without IPv6 has nothing there to set. */
 int pk_stack_write6(const char *link, struct pk_err *err);
-/* The first setting that is not as it should be ("ipv4 forwarding"), NULL where all are, or where
- * the kernel said nothing of them. */
+/*
+ * Returns the first setting that is not as it should be ("ipv4 forwarding"); NULL where all are, or
+ * where the kernel said nothing of them.
+ */
 const char *pk_stack_wrong(const struct pk_nl_link *link);
 /* Puts back all of them. */
 int pk_stack_mend(struct pk_nl *nl, const struct pk_nl_link *link, struct pk_err *err);

@@ -112,9 +112,9 @@ int pk_rule_set_amend(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_ima
 int pk_rule_set_peers(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_image *image,
 		      struct pk_err *err);
 /*
- * An endpoint is about to change its identity: in this rule set the new one gets the classes of the
- * old one, where nothing is said of it, until the rule set itself has changed. 1: written; 0: there
- * was nothing to carry.
+ * Gives identity `to` the classes of identity `from` in this rule set, where it has none: an
+ * endpoint is about to change its identity, and the rule set itself changes later. Returns 1 where
+ * something was written, 0 where there was nothing to carry, -errno.
  */
 int pk_rule_set_carry(struct pk_bpf *bpf, uint32_t rule_set, uint32_t from, uint32_t to,
 		      struct pk_err *err);
@@ -126,7 +126,10 @@ struct pk_placed {
 	uint32_t rule_set;
 	const struct pk_image *image;
 };
-/* Deletes the peer classes that these images don't have (a killed controller's); how many. */
+/*
+ * Deletes peer classes of these rule sets that their images don't have: a controller that was
+ * killed left them. Returns how many.
+ */
 size_t pk_rule_sets_strip(struct pk_bpf *bpf, const struct pk_placed *placed, size_t n);
 /* Returns whether a word, a base or a label set names it. */
 bool pk_rule_set_used(const struct pk_bpf *bpf, uint32_t rule_set);
@@ -186,8 +189,9 @@ struct pk_endpoint_open {
 	uint32_t slot;
 	struct pk_labels labels; /* as pk_labels_take gave them */
 	/*
-	 * of the label set: which rule set it names is read anew under the lock (since the labels
-	 * were taken that one may be freed, its index another tenant's); 0, 0: labels' own
+	 * The label set's hash, by which the rule set that it names is read anew under the lock:
+	 * since the labels were taken that one may have been freed, and its index be another
+	 * tenant's. 0, 0: labels is believed as it is.
 	 */
 	uint64_t hash[2];
 	uint32_t rule_set; /* 0: the label set's, else the tenant's base */
@@ -196,7 +200,7 @@ struct pk_endpoint_open {
 	 * set
 	 */
 	uint32_t flags;
-	/* one that another slot has, or that overlaps one (pk_published_holder): -EADDRINUSE */
+	/* Mappings; -EADDRINUSE where another slot has, or overlaps, one (pk_published_holder). */
 	const struct pk_publish *published;
 	size_t n_published;
 	const struct pk_open_port *open;
@@ -213,7 +217,7 @@ int pk_endpoint_open(struct pk_bpf *bpf, const struct pk_endpoint_open *open, ui
  * or free slot is success.
  */
 int pk_endpoint_close(struct pk_bpf *bpf, uint32_t slot, uint64_t deadline_ns, struct pk_err *err);
-/* Host device of another ifindex in the same slot (CHECK): slots and the entry follow. */
+/* Gives the slot a host device of another ifindex (CHECK), in `slots` and in its entry. */
 int pk_endpoint_device(struct pk_bpf *bpf, uint32_t slot, uint32_t host_ifindex,
 		       struct pk_err *err);
 

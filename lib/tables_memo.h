@@ -21,7 +21,10 @@ struct pk_tables_memo {
 };
 void pk_tables_memo_free(struct pk_tables_memo *memo);
 
-/* The next number; 0 and, of identities and tenants, the top bit are never given: 0 = used up. */
+/*
+ * Takes the next number; 0: they are used up. 0 itself is never given, nor one with the top bit to
+ * an identity or a tenant.
+ */
 uint32_t pk_number_take(struct pk_bpf *bpf, enum pk_number which);
 int pk_tables_fail(struct pk_err *err, int r, enum pk_map map, const char *what);
 /* The node lock is held by whoever calls these. */

@@ -14,8 +14,10 @@
 #define PK_TAP_MESSAGE_MAX 2048 /* bytes of a message */
 #define PK_TAP_QUEUES_MAX  16
 
-/* Empty: the endpoint of the asker's netns; else a container id, "<container id>@<ifname>", or its
- * device. */
+/*
+ * endpoint: a container id, "<container id>@<ifname>" or a device's name; "": the endpoint of the
+ * netns that the asker is in.
+ */
 struct pk_tap_question {
 	char endpoint[PK_CNI_ID_MAX + PK_IFNAME_MAX + 2];
 };
@@ -30,7 +32,7 @@ struct pk_tap_answer {
 /* Strict; nothing of the text is kept. */
 int pk_tap_question_read(const char *text, size_t len, struct pk_tap_question *question,
 			 struct pk_err *err);
-/* later: it may be another answer in a moment. */
+/* Writes a refusal with err's text and fix. later: asking again in a moment may help. */
 void pk_tap_refusal_write(struct pk_str *out, const struct pk_err *err, bool later);
 void pk_tap_answer_write(struct pk_str *out, const struct pk_tap_answer *answer);
 

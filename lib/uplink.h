@@ -43,15 +43,15 @@ void pk_uplinks_put(const struct pk_uplinks *uplinks, struct pk_node *node);
 int pk_uplinks_write(struct pk_bpf *bpf, const struct pk_uplinks *uplinks, uint64_t deadline_ns,
 		     struct pk_err *err);
 /*
- * Returns whether node.uplink is still what the devices in it have: they are there, with this MTU
- * and these addresses. No uplink at all counts as not. A new default route isn't seen here.
+ * Returns whether every device in node.uplink is there and still has the MTU and the addresses that
+ * stand beside it. False where there is no uplink. A new default route isn't noticed.
  */
 bool pk_uplinks_are_true(const struct pk_bpf *bpf, struct pk_nl *nl);
 
 /*
- * Puts pk_from_uplink of this build at the ingress of each uplink, first of all, and in place of
- * one that an earlier load left. -EPERM: it is there, another program stands before it on a device;
- * the others are done all the same. A device that is gone is success.
+ * Puts this build's pk_from_uplink at the ingress of each uplink, before any other program and in
+ * place of one that an earlier load left. -EPERM: on a device another program stands before it; the
+ * other devices are done all the same. A device that is gone is success.
  */
 int pk_uplinks_attach(const struct pk_bpf *bpf, const struct pk_uplink uplinks[PK_UPLINKS],
 		      struct pk_nl *nl, struct pk_err *err);
@@ -59,7 +59,10 @@ int pk_uplinks_attach(const struct pk_bpf *bpf, const struct pk_uplink uplinks[P
 int pk_uplink_attach(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex,
 		     enum pk_prog prog, struct pk_err *err);
 enum pk_uplink_hook { PK_UPLINK_FIRST, PK_UPLINK_NOT_FIRST, PK_UPLINK_MISSING };
-/* before: who stands there. -errno: the hook can't be read (the device is gone). */
+/*
+ * Reads where the program stands at a device's ingress. before gets the name of what stands before
+ * it. -errno: the hook can't be read, since the device is gone.
+ */
 int pk_uplink_hook(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex, enum pk_prog prog,
 		   enum pk_uplink_hook *state, char before[64]);
 /* Takes pk_from_uplink off each device that isn't in keep's node.uplink. */

@@ -30,8 +30,8 @@ int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vx
 int pk_vxlan_stands(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
 		    uint32_t ifindex);
 /*
- * Closes the overlay's port to endpoints, which needs no device: before the first of them opens.
- * What else stands in node->overlay is its keeper's.
+ * Puts the overlay's port into node, by which it is closed to endpoints: done before the first of
+ * them opens, and without the device. The other members of node->overlay are picketd's to write.
  */
 void pk_vxlan_close(struct pk_node *node, const struct pk_vxlan *vxlan);
 /* Deletes the device, where there is one of ours. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* IPsec as the kernel does it: what its policies want to be asked of. */
+/* The kernel's IPsec policies. */
 
 /*
  * Returns 1 where the current netns has an IPsec policy of whatever kind, or one by default that

@@ -129,7 +129,7 @@ static __always_inline int dhcp_read(struct __sk_buff *skb, const struct pk_pkt 
 	__u32 off = pkt->l4_off + 8;
 	__be32 cookie;
 
-	if (pkt->sport != bpf_htons(68) || pkt->dport != bpf_htons(67))
+	if (pkt->sport != bpf_htons(DHCP_CLIENT_PORT) || pkt->dport != bpf_htons(DHCP_SERVER_PORT))
 		return PK_REASON_SPOOFED_DHCP;
 	if (pkt->payload < PK_DHCP_FIXED ||
 	    bpf_skb_load_bytes(skb, off, &asked->head, sizeof(asked->head)) < 0 ||
@@ -261,8 +261,8 @@ static __always_inline void dhcp_ip(struct pk_scratch *s, const struct pk_endpoi
 	ip->saddr = ep->gateway4.w[3];
 	ip->daddr = to;
 	ip->check = ~rewrite_fold(answer_sum(s, PK_L3, 20, 0));
-	udp->source = bpf_htons(67);
-	udp->dest = bpf_htons(68);
+	udp->source = bpf_htons(DHCP_SERVER_PORT);
+	udp->dest = bpf_htons(DHCP_CLIENT_PORT);
 	udp->len = bpf_htons(8 + len);
 	udp->check = 0;
 	sum = answer_sum(s, PK_L3 + 12, 8, 0);

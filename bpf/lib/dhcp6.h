@@ -272,8 +272,8 @@ static __always_inline void dhcp6_udp(struct pk_scratch *s, __u32 len)
 	struct udphdr *udp = answer_at(s, PK_L3 + sizeof(struct ipv6hdr));
 	__u64 sum;
 
-	udp->source = bpf_htons(547);
-	udp->dest = bpf_htons(546);
+	udp->source = bpf_htons(DHCP6_SERVER_PORT);
+	udp->dest = bpf_htons(DHCP6_CLIENT_PORT);
 	udp->len = bpf_htons(len);
 	udp->check = 0;
 	sum = answer_sum(s, PK_L3 + 8, 32, 0); /* both addresses */

@@ -199,7 +199,8 @@ static __always_inline int dhcp6_read(struct __sk_buff *skb, const struct pk_pkt
 	struct dhcp6_walk w = { .skb = skb, .asked = asked, .ep = ep };
 	int reason;
 
-	if (pkt->sport != bpf_htons(546) || pkt->dport != bpf_htons(547))
+	if (pkt->sport != bpf_htons(DHCP6_CLIENT_PORT) ||
+	    pkt->dport != bpf_htons(DHCP6_SERVER_PORT))
 		return PK_REASON_SPOOFED_DHCP;
 	if (pkt->payload < 4 || bpf_skb_load_bytes(skb, off, asked->head, 4) < 0)
 		return PK_REASON_TRUNCATED;

@@ -8,10 +8,6 @@
 #include "lib/peer.h"
 
 #define PK_ND_OFF   (PK_L3 + sizeof(struct ipv6hdr)) /* offset of an answer's ICMPv6 message */
-#define PK_ND_RS    133
-#define PK_ND_RA    134
-#define PK_ND_NS    135
-#define PK_ND_NA    136
 #define PK_ND_FIXED 64 /* bytes of an RA before what user space has encoded */
 
 struct nd_message { /* the message of NS and NA */
@@ -189,7 +185,7 @@ static __always_inline int pk_nd_answer(struct __sk_buff *skb, struct pk_scratch
 {
 	const struct pk_pkt *pkt = &s->pkt;
 
-	if ((pkt->icmp_type >= 130 && pkt->icmp_type <= 132) || pkt->icmp_type == 143)
+	if (PK_IS_MLD(pkt->icmp_type))
 		return PK_REASON_MULTICAST;
 	if (pkt->ttl != 255 || pkt->icmp_code)
 		return PK_REASON_SPOOFED_ND;

@@ -49,6 +49,20 @@ struct pk_icmp {
 #define ARPHRD_ETHER	   1
 #define ARPOP_REQUEST	   1
 #define ARPOP_REPLY	   2
+#define DHCP_SERVER_PORT   67
+#define DHCP_CLIENT_PORT   68
+#define DHCP6_CLIENT_PORT  546
+#define DHCP6_SERVER_PORT  547
+#define PK_ND_RS	   133 /* neighbour discovery (RFC 4861) */
+#define PK_ND_RA	   134
+#define PK_ND_NS	   135
+#define PK_ND_NA	   136
+#define PK_ND_REDIRECT	   137
+#define PK_MLD_QUERY	   130 /* multicast listener discovery (RFC 2710) */
+#define PK_MLD_DONE	   132
+#define PK_MLD_REPORT2	   143 /* its version 2's (RFC 3810) */
+#define PK_IS_MLD(type)                                                                            \
+	(((type) >= PK_MLD_QUERY && (type) <= PK_MLD_DONE) || (type) == PK_MLD_REPORT2)
 
 /*
  * Only this function does pointer arithmetic on packets. It returns NULL where the header isn't

@@ -33,21 +33,23 @@ static __always_inline bool spoof_is_nd(const struct pk_pkt *pkt)
 
 	if (pkt->proto != IPPROTO_ICMPV6 || !(pkt->flags & PK_PKT_IPV6))
 		return false;
-	return (t >= 133 && t <= 137) || (t >= 130 && t <= 132) || t == 143;
+	return (t >= PK_ND_RS && t <= PK_ND_REDIRECT) || PK_IS_MLD(t);
 }
 
 static __always_inline bool spoof_is_dhcp4(const struct pk_pkt *pkt)
 {
 	return pkt->flags & PK_PKT_IPV4 && pkt->proto == IPPROTO_UDP &&
-	       (pkt->dport == bpf_htons(67) ||
-		(pkt->sport == bpf_htons(67) && pkt->dport == bpf_htons(68)));
+	       (pkt->dport == bpf_htons(DHCP_SERVER_PORT) ||
+		(pkt->sport == bpf_htons(DHCP_SERVER_PORT) &&
+		 pkt->dport == bpf_htons(DHCP_CLIENT_PORT)));
 }
 
 static __always_inline bool spoof_is_dhcp6(const struct pk_pkt *pkt)
 {
 	return pkt->flags & PK_PKT_IPV6 && pkt->proto == IPPROTO_UDP &&
-	       (pkt->dport == bpf_htons(547) ||
-		(pkt->sport == bpf_htons(547) && pkt->dport == bpf_htons(546)));
+	       (pkt->dport == bpf_htons(DHCP6_SERVER_PORT) ||
+		(pkt->sport == bpf_htons(DHCP6_SERVER_PORT) &&
+		 pkt->dport == bpf_htons(DHCP6_CLIENT_PORT)));
 }
 
 static __always_inline int spoof_ipv4(const struct pk_pkt *pkt, const struct pk_endpoint *ep)
@@ -55,7 +57,7 @@ static __always_inline int spoof_ipv4(const struct pk_pkt *pkt, const struct pk_
 	/* A v4-mapped address never equals one that is all zero. */
 	if (pk_addr_same(&pkt->src, &ep->ipv4))
 		return PK_REASON_OK;
-	if (!pkt->src.w[3] && pkt->sport == bpf_htons(68) && spoof_is_dhcp4(pkt))
+	if (!pkt->src.w[3] && pkt->sport == bpf_htons(DHCP_CLIENT_PORT) && spoof_is_dhcp4(pkt))
 		return PK_REASON_OK;
 	return PK_REASON_SPOOFED_IPV4;
 }

@@ -13,8 +13,8 @@ struct pk_removal;
 struct pk_removal_args {
 	struct pk_store *store; /* outlives it */
 	const char *node;	/* as the last part of a key */
-	const struct pk_block_claims
-		*claims; /* all claims; copied as far as they are that node's */
+	/* The claims of all nodes; those of this node are copied. */
+	const struct pk_block_claims *claims;
 };
 struct pk_removed {
 	size_t keys, blocks; /* keys that are gone; blocks that were given back */

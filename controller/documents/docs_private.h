@@ -29,8 +29,8 @@ struct pk_docs {
 	size_t n_dropped, room_dropped;
 	size_t told_to;		    /* up to here there is none untold */
 	struct pk_document **force; /* what settle handed out */
-	struct pk_doc_entry *
-		*named; /* those with a document, by source, name, path at the last settle */
+	/* Entries with a document, sorted by source, name and path as of the last settle. */
+	struct pk_doc_entry **named;
 	size_t n_named, room_named;
 	bool reorder; /* since the last settle a name came or changed */
 	char **stale; /* "source\nname" of stored files to remove */

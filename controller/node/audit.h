@@ -19,8 +19,8 @@ struct pk_audit_stats {
 	char error[256];	/* why one of those isn't; "" */
 	unsigned int taps_over; /* taps with more queues attached than they may have */
 	char tap_error[256];	/* about the first of those; "" */
-	unsigned int
-		netns_lost;    /* endpoints whose netns has lost its path, or was replaced there */
+	/* The number of endpoints whose netns has lost its path, or was replaced there. */
+	unsigned int netns_lost;
 	char netns_error[320]; /* about the first of those; "" */
 };
 

@@ -8,6 +8,7 @@
 #include "consul_told_keys.h"
 #include "consul.h"
 #include "log.h"
+#include "fs.h"
 #include "own.h"
 #include "service.h"
 #include "store.h"

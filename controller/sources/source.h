@@ -2,11 +2,7 @@
 #pragma once
 /* The state of a source, as /v1/status shows it. */
 #include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
-
-#include "fs.h"
 
 enum pk_source_state {
 	PK_SOURCE_OFF,
@@ -34,33 +30,13 @@ struct pk_source {
 	char detail[160];
 };
 
-static inline const char *pk_source_state_name(enum pk_source_state state)
-{
-	static const char *const names[] = { "off", "starting", "ok", "stale" };
-
-	return names[state];
-}
+const char *pk_source_state_name(enum pk_source_state state);
 
 #define PK_SOURCE_SILENT_S 10 /* an answer that takes longer counts as none */
 
-static inline void pk_source_start(struct pk_source *s)
-{
-	*s = (struct pk_source){ .state = PK_SOURCE_STARTING, .since = pk_boot_seconds() };
-}
-
-static inline void pk_source_good(struct pk_source *s)
-{
-	s->state = PK_SOURCE_OK;
-	s->failures = 0;
-	clock_gettime(CLOCK_REALTIME, &s->contact);
-}
-
-static inline void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *why)
-{
-	s->fault = fault;
-	if (s->state == PK_SOURCE_OK)
-		s->state = PK_SOURCE_STALE;
-	s->errors++;
-	s->failures++;
-	snprintf(s->last_error, sizeof(s->last_error), "%s", why);
-}
+/* Notes that the source is about to be asked for the first time. */
+void pk_source_start(struct pk_source *s);
+/* Notes a good answer. */
+void pk_source_good(struct pk_source *s);
+/* Notes a failure; what the last good answer said stays in force. */
+void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *why);

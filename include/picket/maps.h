@@ -250,8 +250,8 @@ PK_ABI(struct pk_pool_key, 20);
 struct pk_pool {
 	__u32 whose; /* PK_POOL_* */
 	__u32 pad;
-	union pk_addr
-		node; /* another node's block: that node's end of the overlay; all zero = none */
+	/* PK_POOL_OTHERS: that node's end of the overlay; all zero = it has none. */
+	union pk_addr node;
 };
 PK_ABI(struct pk_pool, 24);
 
@@ -399,25 +399,57 @@ struct pk_flow_key {
 };
 PK_ABI(struct pk_flow_key, 40);
 
+/* ALIAS: stands for the responder's packets where translation changed their tuple. */
 enum pk_flow_kind {
 	PK_FLOW_PRIMARY = 0,
-	PK_FLOW_ALIAS =
-		1, /* stands for the responder's packets where translation changed the tuple */
+	PK_FLOW_ALIAS = 1,
 };
 
+/* pk_flow.flags */
+#define PK_FLOW_STACK	     (1u << 0)		  /* the other side is this node's own stack */
+#define PK_FLOW_WORLD	     (1u << 1)		  /* the other side is reached by a route */
+#define PK_FLOW_FIN(role)    (1u << (2 + (role))) /* that side has sent FIN */
+#define PK_FLOW_AT_RESPONDER (1u << 4) /* `reason` is a denial at the responder's ingress */
 /*
- * The protocol of a primary. `word` holds the words of the two endpoints that the flow was judged
- * under, and a packet is carried at once only where both are the endpoints' words of now. So who
- * writes a judgement writes, as the only CPU (`judging`): the rule, the judged time, the flags, the
- * translation, then `reason`, then the words, each behind a release; who reads takes the words
- * first, each once, then `reason` and the rest. An element that was deleted is used again at once,
- * also under a reader's eyes: `tag` is written with the first copy and never changes, and a reader
- * compares it last, after everything that it acts on. All of it that a packet of an established
- * flow reads lies in the first 32 bytes, which the element's header puts into one cache line with
- * the key's end; counters, which each packet writes, lie in the last 64.
+ * How a flow is translated. Its key is what the initiator sends; policy sees the endpoints. SOURCE:
+ * the responder sees address:port in the initiator's place (masquerade). DESTINATION: the responder
+ * is address:port, the initiator sees key.dst:key.dport (a published port). HAIRPIN, with
+ * DESTINATION: initiator and responder are one endpoint, which sees key.dst as the initiator.
+ */
+#define PK_FLOW_SOURCE	    (1u << 5)
+#define PK_FLOW_DESTINATION (1u << 6)
+#define PK_FLOW_HAIRPIN	    (1u << 7)
+/*
+ * The packets of such a flow don't go to the local endpoint, or the stack, that their addresses
+ * name.
+ */
+#define PK_FLOW_ELSEWHERE (PK_FLOW_WORLD | PK_FLOW_SOURCE | PK_FLOW_DESTINATION)
+
+/* pk_flow.scale */
+#define PK_FLOW_SHIFT	 0x0fu	   /* of the endpoint's windows, where both ends shift theirs */
+#define PK_FLOW_UNSCALED (1u << 4) /* the outside end's SYN has no such option: neither does */
+#define PK_FLOW_GOES_ON	 (1u << 5) /* the endpoint has acknowledged something behind its SYN */
+
+/*
+ * A flow, and how CPUs share one that is PRIMARY.
  *
- * state and flags only ever go up in the life of a connection, but for a reset that was none; two
- * CPUs that write them at once may lose one FIN, which makes CLOSING last its time-out.
+ * `word` holds the words of the two endpoints under which the flow was judged. A packet is carried
+ * at once only where both are still the endpoints' words.
+ *
+ * One CPU at a time writes a judgement (`judging`), in this order: rule, judged, flags and the
+ * translation; then `reason`; then `word`. A release stands before each of the last two. A reader
+ * takes them the other way round: each word once, then `reason`, then the rest.
+ *
+ * The kernel gives the memory of a deleted element to another key at once, even while a CPU reads
+ * it. `tag` is written with the first copy and never changes; a reader compares it last, after
+ * everything that it acts on.
+ *
+ * state and flags only go up in the life of a connection, but for a reset that turns out to be
+ * none. Two CPUs that write them at once may lose one FIN; CLOSING then lasts its time-out.
+ *
+ * A packet of an established flow reads the first 32 bytes alone. They share a cache line with the
+ * key's end, by the size of the element's header. The counters, which each packet writes, lie in
+ * the last 64 bytes.
  */
 struct pk_flow {
 	__u64 tag;     /* pk_flow_tag of the key */
@@ -434,23 +466,21 @@ struct pk_flow {
 			__u32 judged;  /* jiffies, low 32 bits: last judgement */
 			__u32 rule;    /* deciding rule */
 			__u32 target;  /* ifindex that leads to the world; 0 = not looked up */
-			union pk_addr address; /* PK_FLOW_SOURCE, PK_FLOW_DESTINATION */
-			union pk_addr
-				next_hop; /* beyond target; all zero = the destination itself */
-			__be16 port;	  /* beside address; ICMP echo: the id */
+			union pk_addr address;	/* PK_FLOW_SOURCE, PK_FLOW_DESTINATION */
+			union pk_addr next_hop; /* on target; all zero = the destination */
+			__be16 port;		/* of address; ICMP echo: the id */
 			__u16 pad0;
 			__u32 mtu;	   /* bytes, of the way to the world; 0 = not looked up */
-			__u8 neighbour[6]; /* where remote is PK_FLOW_CAME: whose frames bring it */
+			__u8 neighbour[6]; /* PK_FLOW_CAME: the MAC that its frames come from */
 			__u8 remote;	   /* enum pk_flow_remote */
 			__u8 scale;	   /* PK_FLOW_SHIFT and its neighbours, beside `window` */
-			__u64 packets[2],
-				bytes[2]; /* from initiator, from responder; whole frames */
-			__u32 opened[2];  /* pk_endpoint.opened of the slots when the flow was made
-					  */
-			__u32 place;	  /* its index in `places` */
-			__u32 judging;	  /* 1: a CPU writes its judgement */
-			__u32 begun;	  /* jiffies, low 32 bits; of an alias, too */
-			__u32 revoked;	  /* jiffies, low 32 bits: when reason became a denial */
+			/* Sent by the initiator, by the responder; bytes are whole frames. */
+			__u64 packets[2], bytes[2];
+			__u32 opened[2]; /* pk_endpoint.opened of the slots at the begin */
+			__u32 place;	 /* index of its key in `places` */
+			__u32 judging;	 /* 1: a CPU writes its judgement */
+			__u32 begun;	 /* jiffies, low 32 bits; of an alias, too */
+			__u32 revoked;	 /* jiffies, low 32 bits: when reason became a denial */
 			/*
 			 * TCP with somebody outside: the endpoint's last word on what it expects
 			 * next (low) and on where its window ends (high); 0 = none yet.
@@ -561,31 +591,6 @@ struct pk_bucket {
 	__u64 tokens[PK_BUCKET_COUNT]; /* {stamp of ns/1024 in the high, tokens in the low 32} */
 };
 PK_ABI(struct pk_bucket, 128);
-
-/* pk_flow.flags */
-#define PK_FLOW_STACK	     (1u << 0)		  /* the other side is this node's own stack */
-#define PK_FLOW_WORLD	     (1u << 1)		  /* the other side is reached by a route */
-#define PK_FLOW_FIN(role)    (1u << (2 + (role))) /* that side has sent FIN */
-#define PK_FLOW_AT_RESPONDER (1u << 4) /* `reason` is a denial at the responder's ingress */
-/*
- * How a flow is translated. Its key is what the initiator sends; policy sees the endpoints. SOURCE:
- * the responder sees address:port in the initiator's place (masquerade). DESTINATION: the responder
- * is address:port, the initiator sees key.dst:key.dport (a published port). HAIRPIN, with
- * DESTINATION: initiator and responder are one endpoint, which sees key.dst as the initiator.
- */
-#define PK_FLOW_SOURCE	    (1u << 5)
-#define PK_FLOW_DESTINATION (1u << 6)
-#define PK_FLOW_HAIRPIN	    (1u << 7)
-/*
- * The packets of such a flow don't go to the local endpoint, or the stack, that their addresses
- * name.
- */
-#define PK_FLOW_ELSEWHERE (PK_FLOW_WORLD | PK_FLOW_SOURCE | PK_FLOW_DESTINATION)
-
-/* pk_flow.scale */
-#define PK_FLOW_SHIFT	 0x0fu	   /* of the endpoint's windows, where both ends shift theirs */
-#define PK_FLOW_UNSCALED (1u << 4) /* the outside end's SYN has no such option: neither does */
-#define PK_FLOW_GOES_ON	 (1u << 5) /* the endpoint has acknowledged something behind its SYN */
 
 /*
  * In `places`, never in `flows`, pk_flow_key.pad and zone hold this while an entry is being made.

@@ -14,8 +14,8 @@
 struct pk_doc_source {
 	const char *source; /* docsource.h; NULL: "" (expectations) */
 	const char *path;   /* file or key, for messages */
-	const char
-		*name; /* where the document gives none; NULL: path's last part without ".json" */
+	/* The name where the document gives none; NULL: path's last part without ".json". */
+	const char *name;
 	/* The location belongs to this namespace, any other is refused. NULL: to the operator. */
 	const char *tenant_name;
 	/*

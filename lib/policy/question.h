@@ -8,8 +8,8 @@
 
 struct pk_peer {
 	enum pk_party party; /* never NONE or SELF */
-	const struct pk_world_endpoint
-		*endpoint;     /* ENDPOINT; the subject itself: SELF to the guard */
+	/* ENDPOINT alone. The subject itself may stand here, which is SELF to the guard. */
+	const struct pk_world_endpoint *endpoint;
 	union pk_addr address; /* UNKNOWN, WORLD */
 };
 

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state of a source: when it was asked, when it answered, and why it failed. */
+#include <stdio.h>
+
+#include "fs.h"
+#include "source.h"
+
+const char *pk_source_state_name(enum pk_source_state state)
+{
+	static const char *const names[] = { "off", "starting", "ok", "stale" };
+
+	return names[state];
+}
+
+void pk_source_start(struct pk_source *s)
+{
+	*s = (struct pk_source){ .state = PK_SOURCE_STARTING, .since = pk_boot_seconds() };
+}
+
+void pk_source_good(struct pk_source *s)
+{
+	s->state = PK_SOURCE_OK;
+	s->failures = 0;
+	clock_gettime(CLOCK_REALTIME, &s->contact);
+}
+
+void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *why)
+{
+	s->fault = fault;
+	if (s->state == PK_SOURCE_OK)
+		s->state = PK_SOURCE_STALE;
+	s->errors++;
+	s->failures++;
+	snprintf(s->last_error, sizeof(s->last_error), "%s", why);
+}
