@@ -58,7 +58,7 @@ struct pk_config {
 };
 
 struct pk_config_args {
-	/* The word of -config: a file or a directory; NULL = the usual place, which may be absent. */
+	/* The word of -config, a file or a directory; NULL: the usual place, if it is there. */
 	const char *path;
 	const char *root;		      /* -root; NULL = the file's, else "/" */
 	const char *(*env)(const char *name); /* NULL: no environment */

@@ -125,7 +125,7 @@ struct pk_rule {
 	char *description;	    /* or NULL */
 	char *log;		    /* log.value or NULL */
 	struct pk_selector subject; /* endpointSelector */
-	/* The entries by enum pk_dir: in file order, those of the allow list before those of deny. */
+	/* By enum pk_dir; in file order, those of the allow list before those of deny. */
 	struct pk_entry *entries[2];
 	size_t n_entries[2];
 	/* Tier and enableDefaultDeny are applied; false without entries. */
