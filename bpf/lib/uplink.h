@@ -398,7 +398,7 @@ static __always_inline int guard_fragment_up(struct __sk_buff *skb, struct pk_sc
 	int reason;
 
 	s->pkt.tail = PK_TAIL_NONE;
-	/* Which ports are the node's own isn't known without its settings. */
+	/* Without the settings nobody knows which ports are the node's own. */
 	if (!n)
 		return PK_REASON_UNKNOWN_ENDPOINT;
 	sanity_partial(skb, &s->pkt);
