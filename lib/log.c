@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "own.h"
 #include "str.h"
@@ -40,6 +42,22 @@ static const char *level_name(enum pk_level level)
 		return "debug";
 	}
 	return "info";
+}
+
+/*
+ * Returns whether standard error is the journal's own stream, which $JOURNAL_STREAM names by device
+ * and inode. Where it alone is set, a parent had the journal, and what we write goes elsewhere.
+ */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char own[48];
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(stream, own) == 0;
 }
 
 static void add_time(struct pk_str *line)
@@ -176,7 +194,7 @@ void pk_log(enum pk_level level, const char *fmt, ...)
 
 	if (level > most)
 		return;
-	if (getenv("JOURNAL_STREAM"))
+	if (is_journal())
 		pk_str_addf(&line, "<%d>", (int)level); /* the journal has the time */
 	else
 		add_time(&line);

@@ -360,8 +360,13 @@ def test_log_lines_carry_the_time(node):
     assert re.match(r"time=20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=\w+ program=picketd ", first), first
     lines = len(node.log().splitlines())
     node.kill_picketd()
-    node.start_picketd(env={"JOURNAL_STREAM": "8:12345"})		# the journal has the time, and takes the level
+    own = os.stat(node.log_path)
+    node.start_picketd(env={"JOURNAL_STREAM": f"{own.st_dev}:{own.st_ino}"})	# the journal has the time, and takes the level
     assert re.match(r"<\d>level=\w+ program=picketd ", node.log().splitlines()[lines]), node.log()
+    lines = len(node.log().splitlines())
+    node.kill_picketd()
+    node.start_picketd(env={"JOURNAL_STREAM": f"{own.st_dev}:{own.st_ino + 1}"})	# a parent's: this is a plain file
+    assert re.match(r"time=\S+ level=\w+ program=picketd ", node.log().splitlines()[lines]), node.log()
 
 
 class Lines:

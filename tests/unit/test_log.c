@@ -6,8 +6,11 @@
 #include <stdint.h>
 /* cmocka needs those above first */
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "own.h"
@@ -65,12 +68,53 @@ static void test_a_long_value_is_cut(void **state)
 	assert_string_equal(line.text + line.len - 7, "xx\" n=7");
 }
 
+static char taken[200];
+
+static void take(const char *line, size_t len)
+{
+	snprintf(taken, sizeof(taken), "%.*s", (int)len, line);
+}
+
+/* Says something where $JOURNAL_STREAM names that device and inode. */
+static void say_to(unsigned long device, unsigned long inode)
+{
+	char stream[64];
+
+	snprintf(stream, sizeof(stream), "%lu:%lu", device, inode);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_warn("op=x");
+}
+
+/* Nomad hands its environment to the plugin, whose standard error is a pipe. */
+static void test_only_the_journal_itself_has_the_time(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	pk_log_set(take);
+	say_to(st.st_dev, st.st_ino);
+	assert_string_equal(taken, "<4>level=warn program=picket op=x\n");
+	say_to(st.st_dev, st.st_ino + 1);
+	assert_memory_equal(taken, "time=20", 7);
+	say_to(st.st_dev + 1, st.st_ino);
+	assert_memory_equal(taken, "time=20", 7);
+	setenv("JOURNAL_STREAM", "", 1);
+	log_warn("op=x");
+	assert_memory_equal(taken, "time=20", 7);
+	unsetenv("JOURNAL_STREAM");
+	log_warn("op=x");
+	assert_memory_equal(taken, "time=20", 7);
+	pk_log_set(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_nobody_writes_a_line_of_ours),
 		cmocka_unit_test(test_a_long_value_is_cut),
+		cmocka_unit_test(test_only_the_journal_itself_has_the_time),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
