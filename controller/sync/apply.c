@@ -20,7 +20,8 @@
 #define FULL_MS	    1000     /* a pass over a few is followed by one over all */
 #define NO_ROOM_MS  60000    /* until what doesn't fit is tried again: others may have gone */
 #define SLICE_NS    10000000 /* a turn of compiling; between two, others are served */
-#define TRIM_MS	    2000     /* after so long without a change, memory is given back */
+#define REST_MS	    2000     /* after so long without a pass, memory is given back */
+#define BUSY_MS	    120000   /* the same where passes don't end */
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
 {
@@ -290,7 +291,7 @@ static int apply(struct pk_apply *a)
 	int r;
 
 	pk_timer_clear(a->pass);
-	pk_timer_set(a->trim, TRIM_MS);
+	pk_memory_worked(a->memory);
 	a->last_ns = pk_now_ns();
 	if (a->docs_untaken)
 		take_documents(a);
@@ -377,16 +378,6 @@ bool pk_apply_in_step(const struct pk_apply *a, const struct pk_local_endpoint *
 	       pk_enforced_fit(a->args.sync, a->args.model, m) == PK_FIT_ALL;
 }
 
-static void trim(void *arg)
-{
-	struct pk_apply *a = arg;
-
-	pk_memory_trim();
-	if (!a->started)
-		pk_memory_leave_start();
-	a->started = true;
-}
-
 void pk_apply_documents(struct pk_apply *a)
 {
 	a->docs_changed = a->docs_untaken = true;
@@ -414,10 +405,10 @@ struct pk_apply *pk_apply_new(const struct pk_apply_args *args)
 	a->docs_untaken = a->settings_untaken = true;
 	a->acknowledge = pk_timer_new(args->loop, acknowledge, a);
 	a->pass = pk_timer_new(args->loop, on_pass, a);
-	a->trim = pk_timer_new(args->loop, trim, a);
+	a->memory = pk_memory_new(args->loop, REST_MS, BUSY_MS);
 	a->pins = pk_timer_new(args->loop, apply_look_pins, a);
 	pk_timer_set(a->pins, APPLY_PINS_MS);
-	pk_timer_set(a->trim, TRIM_MS);
+	pk_memory_worked(a->memory);
 	return a;
 }
 
@@ -428,7 +419,7 @@ void pk_apply_free(struct pk_apply *a)
 	apply_leave_tables(a);
 	pk_timer_free(a->pass);
 	pk_timer_free(a->acknowledge);
-	pk_timer_free(a->trim);
+	pk_memory_free(a->memory);
 	pk_timer_free(a->pins);
 	free(a);
 }

@@ -10,7 +10,8 @@
 struct pk_apply {
 	struct pk_apply_args args;
 	struct pk_apply_state state;
-	struct pk_timer *pass, *acknowledge, *trim, *pins;
+	struct pk_timer *pass, *acknowledge, *pins;
+	struct pk_memory *memory;
 	bool docs_changed, settings_changed;   /* changed since the last change that is in force */
 	bool docs_untaken, settings_untaken;   /* changed since a pass took them in */
 	bool docs_unstored, settings_unstored; /* changed since the disk was asked to keep them */
@@ -22,7 +23,6 @@ struct pk_apply {
 	bool look_whole;	 /* look at every pin, not at one alone */
 	bool withdraw;		 /* the next pass takes away names that nobody uses */
 	struct pk_sync_done done; /* since the last acknowledgement */
-	bool started;		  /* it was quiet once, so the start is over */
 	bool under_way;		  /* a pass needs more turns */
 	bool unacknowledged;	  /* packets may still be under way by what was before */
 	unsigned int crowded;	  /* passes in a row that found no room */

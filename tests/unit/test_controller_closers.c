@@ -29,6 +29,7 @@
 #include "controller/api/listener.h"
 #include "controller/model/local_endpoint.h"
 #include "controller/loop.h"
+#include "controller/memory.h"
 #include "controller/model/model.h"
 #include "controller/sources/nomad_reader.h"
 #include "controller/sources/nomad_watch.h"
@@ -70,6 +71,7 @@ static void test_nothing_is_closed(void **state)
 	pk_loop_free(NULL);
 	pk_timer_free(NULL);
 	pk_watch_free(NULL);
+	pk_memory_free(NULL);
 	pk_model_free(NULL);
 	pk_alloc_reader_free(NULL);
 	pk_node_reader_free(NULL);
