@@ -75,13 +75,17 @@ static bool is_wanted(const struct pk_kv *log, const char *name)
 	return !name || (slash && strcmp(slash + 1, name) == 0);
 }
 
-/* Reads the rows of the document of that name; NULL: of all of the source. */
-static int read_rows(struct cli_consul_docs *docs, const char *name, struct pk_str *out,
-		     struct pk_err *err)
+/*
+ * Reads the rows of the document of that name; NULL: of all of the source. A log that can't be read
+ * is said, and hides no other.
+ */
+static int read_rows(const struct cli *cli, struct cli_consul_docs *docs, const char *name,
+		     struct pk_str *out, unsigned int *unread, struct pk_err *err)
 {
 	struct pk_jw w = { .out = out };
 	struct pk_kvs logs = { 0 };
 	own_str below = { 0 };
+	struct pk_err bad = { 0 };
 	int r;
 
 	cli_history_below(docs, "log", &below);
@@ -89,8 +93,11 @@ static int read_rows(struct cli_consul_docs *docs, const char *name, struct pk_s
 	r = cli_consul_read(&docs->consul, below.text, &logs, err);
 	pk_jw_open(&w, NULL, '[');
 	for (size_t i = 0; r == 0 && i < logs.n; i++)
-		if (is_wanted(&logs.list[i], name))
-			r = add_log(&logs.list[i], &w, err);
+		if (is_wanted(&logs.list[i], name) && add_log(&logs.list[i], &w, &bad) < 0) {
+			cli_fail(cli, &bad, CLI_PARTLY);
+			bad = (struct pk_err){ 0 };
+			++*unread;
+		}
 	pk_jw_close(&w, ']');
 	pk_kvs_done(&logs);
 	return r;
@@ -105,6 +112,26 @@ static const char *name_given(struct cli *cli, const struct cli_consul_docs *doc
 	return name;
 }
 
+/* Says that a name is too long for a history; there is none, as of a document that nobody changed. */
+static int has_none(const struct cli *cli, const char *name, struct pk_err *err)
+{
+	pk_wrap(err, 0, "%.100s has no history", name);
+	return cli->quiet ? CLI_NO : cli_fail(cli, err, CLI_NO);
+}
+
+static int show_rows(struct cli *cli, const struct pk_json *rows, bool one, unsigned int unread)
+{
+	const size_t n = pk_json_count(rows);
+	int r = CLI_OK;
+
+	if (one && unread)
+		return CLI_CANNOT;
+	if (cli->quiet || (one && !n))
+		return n ? CLI_OK : CLI_NO;
+	r = cli_list(cli, rows, columns);
+	return r == CLI_OK && unread ? CLI_PARTLY : r;
+}
+
 static int history(struct cli *cli)
 {
 	own_consul_docs docs = { 0 };
@@ -112,21 +139,20 @@ static int history(struct cli *cli)
 	own_str text = { 0 };
 	own_json *rows = NULL;
 	struct pk_err err = { 0 };
+	unsigned int unread = 0;
 	int r = cli_consul_docs_open(cli, &docs);
 
 	if (r != CLI_OK)
 		return r;
 	if (cli->argc && !(name = name_given(cli, &docs)))
 		return CLI_CANNOT;
-	if (read_rows(&docs, name, &text, &err) < 0 ||
+	if (name && cli_history_has_none(&docs, name, &err))
+		return has_none(cli, name, &err);
+	if (read_rows(cli, &docs, name, &text, &unread, &err) < 0 ||
 	    pk_json_parse("history", text.text, text.len, PK_JSON_RELAXED, &rows, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	r = cli_consul_say_hidden(cli, &docs.consul, pk_json_count(pk_json_root(rows)) > 0);
-	if (r != CLI_OK)
-		return r;
-	if (cli->quiet || (name && !pk_json_count(pk_json_root(rows))))
-		return pk_json_count(pk_json_root(rows)) ? CLI_OK : CLI_NO;
-	return cli_list(cli, pk_json_root(rows), columns);
+	return r != CLI_OK ? r : show_rows(cli, pk_json_root(rows), name != NULL, unread);
 }
 
 /* Returns the digest of a revision by its first digits; NULL: none has it, or more than one. */
@@ -214,6 +240,8 @@ static int roll_back(struct cli *cli, struct cli_consul_docs *docs, const char *
 	if (cli_history_read(docs, name, &h, &err) < 0 ||
 	    cli_history_read_texts(docs, &h, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
+	if (*h.unread.text)
+		return cli_fail(cli, &h.unread, CLI_CANNOT);
 	if (!h.newest)
 		return no_text(cli, name, given ?: "");
 	digest = given ? find_digest(&h, given) : before(docs, &h, name);

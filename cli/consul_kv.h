@@ -79,6 +79,7 @@ enum cli_consul_end {
 	CLI_CONSUL_STALE,   /* somebody else changed one of them: nothing is written */
 	CLI_CONSUL_REFUSED, /* nothing is written */
 	CLI_CONSUL_UNKNOWN, /* no answer: whether it is written isn't known */
+	CLI_CONSUL_RENEWED, /* it is written, and its history begins with it */
 	CLI_CONSUL_UNTOLD,  /* it is written, and its history lacks it */
 	CLI_CONSUL_UNSURE,  /* it is written, and its history may lack it */
 	CLI_CONSUL_HALF,    /* it is deleted, its history or a part of that isn't */

@@ -110,18 +110,29 @@ static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 	return cli_fail(cli, err, CLI_PARTLY);
 }
 
-/*
- * Returns whether it is written. The history of a variable is one of its own: where it lacks the
- * change, the next one says "found".
- */
+/* Returns what is said of a history that isn't as if nothing had been; NULL: of no such end. */
+static const char *said_of(enum cli_consul_end end)
+{
+	switch (end) {
+	case CLI_CONSUL_RENEWED:
+		return "begins anew";
+	case CLI_CONSUL_UNTOLD:
+		return "lacks it";
+	case CLI_CONSUL_UNSURE:
+		return "may lack it";
+	default:
+		return NULL;
+	}
+}
+
+/* Returns whether it is written. What a history lacks the next change finds. */
 static bool is_written(const struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 {
-	if (end == CLI_CONSUL_DONE)
-		return true;
-	if (end != CLI_CONSUL_UNTOLD && end != CLI_CONSUL_UNSURE)
-		return false;
-	pk_wrap(err, 0, "it is written, and its history %s",
-		end == CLI_CONSUL_UNSURE ? "may lack it" : "lacks it");
+	const char *said = said_of(end);
+
+	if (!said)
+		return end == CLI_CONSUL_DONE;
+	pk_wrap(err, 0, "it is written, and its history %s", said);
 	if (!cli->quiet)
 		cli_fail(cli, err, CLI_OK);
 	return true;

@@ -19,6 +19,7 @@ void cli_history_done(struct cli_history *h)
 {
 	free(h->log_key);
 	free(h->text_prefix);
+	free(h->lost);
 	pk_json_free(h->log);
 	pk_kvs_done(&h->texts);
 }
@@ -31,33 +32,41 @@ void cli_history_below(const struct cli_consul_docs *docs, const char *part, str
 int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
 		      const struct pk_json **newest, struct pk_err *err)
 {
-	const struct pk_json *list;
+	const struct pk_json *list, *of;
 	int64_t version;
 	int r = pk_json_parse(log->key, log->value, log->len, PK_JSON_NEWER, doc, err);
 
-	if (r < 0)
-		return pk_fix(err, r, "delete that key: its document goes on, without a past");
-	list = pk_json_get(pk_json_root(*doc), "revisions");
-	if (pk_json_int(pk_json_get(pk_json_root(*doc), "version"), VERSION, VERSION, &version) <
-		    0 ||
-	    !list)
-		return pk_fix(err, pk_fail(err, EINVAL, "%s is of another version", log->key),
+	list = r == 0 ? pk_json_get(pk_json_root(*doc), "revisions") : NULL;
+	of = r == 0 ? pk_json_get(pk_json_root(*doc), "version") : NULL;
+	if (r == 0 && pk_json_int(of, 1, INT64_MAX, &version) < 0)
+		r = pk_fail(err, 0, "%s is no history", log->key);
+	else if (r == 0 && version != VERSION)
+		return pk_fix(err, pk_fail(err, EPROTO, "%s is of another version", log->key),
 			      "use the release that wrote it");
+	else if (r == 0 && !list)
+		r = pk_fail(err, 0, "%s has no revisions", log->key);
+	if (r < 0)
+		return pk_fix(err, r, "picket policy apply keeps that text beside a new history");
 	*newest = pk_json_first(list);
 	return 0;
 }
 
+/* Reads the log. One that can't be read is in no change's way: `unread` has why. */
 static int read_log(struct cli_consul_docs *docs, const char *below, struct cli_history *h,
 		    struct pk_err *err)
 {
 	struct pk_kvs kvs = { 0 };
-	const struct pk_kv *log;
-	int r = cli_consul_read(&docs->consul, below, &kvs, err);
+	struct pk_kv *log;
+	int r = cli_consul_read(&docs->consul, below, &kvs, err), parsed = 0;
 
-	log = r == 0 ? pk_kvs_find(&kvs, h->log_key) : NULL;
+	log = r == 0 ? (struct pk_kv *)pk_kvs_find(&kvs, h->log_key) : NULL;
 	if (log) {
 		h->index = log->modified;
-		r = cli_history_parse(log, &h->log, &h->newest, err);
+		parsed = cli_history_parse(log, &h->log, &h->newest, &h->unread);
+	}
+	if (parsed < 0 && parsed != -EPROTO) {
+		h->lost_len = log->len;
+		h->lost = PK_MOVE(log->value, NULL);
 	}
 	pk_kvs_done(&kvs);
 	return r;
@@ -66,6 +75,22 @@ static int read_log(struct cli_consul_docs *docs, const char *below, struct cli_
 static void text_key(const struct cli_history *h, const char *digest, struct pk_str *key)
 {
 	pk_str_addf(key, "%s%.*s", h->text_prefix, (int)h->digits, digest);
+}
+
+static void find_keys(const struct cli_consul_docs *docs, const char *name, struct cli_history *h,
+		      struct pk_str *log, struct pk_str *text)
+{
+	own_str log_key = { 0 }, text_prefix = { 0 };
+
+	*h = (struct cli_history){ .digits = docs->consul.home ? DIGITS_MIN : PK_DIGEST_TEXT };
+	cli_history_below(docs, "log", log);
+	cli_history_below(docs, "text", text);
+	pk_str_addf(log, "%s", name);
+	pk_str_addf(text, "%s/", name);
+	pk_str_addf(&log_key, "%s%s", docs->consul.prefix, log->text);
+	pk_str_addf(&text_prefix, "%s%s", docs->consul.prefix, text->text);
+	h->log_key = pk_str_take(&log_key);
+	h->text_prefix = pk_str_take(&text_prefix);
 }
 
 /* Returns whether the path of a text would be too long for a variable: then there is no history. */
@@ -78,22 +103,25 @@ static bool find_unkept(struct cli_history *h)
 	return pk_vars_path(key.text, &path, &h->unkept) < 0;
 }
 
+bool cli_history_has_none(const struct cli_consul_docs *docs, const char *name, struct pk_err *err)
+{
+	own_history h = { 0 };
+	own_str log = { 0 }, text = { 0 };
+
+	find_keys(docs, name, &h, &log, &text);
+	if (!docs->consul.home || !find_unkept(&h))
+		return false;
+	*err = h.unkept;
+	return true;
+}
+
 int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_history *h,
 		     struct pk_err *err)
 {
 	own_str log = { 0 }, text = { 0 };
-	own_str log_key = { 0 }, text_prefix = { 0 };
 	int r;
 
-	*h = (struct cli_history){ .digits = docs->consul.home ? DIGITS_MIN : PK_DIGEST_TEXT };
-	cli_history_below(docs, "log", &log);
-	cli_history_below(docs, "text", &text);
-	pk_str_addf(&log, "%s", name);
-	pk_str_addf(&text, "%s/", name);
-	pk_str_addf(&log_key, "%s%s", docs->consul.prefix, log.text);
-	pk_str_addf(&text_prefix, "%s%s", docs->consul.prefix, text.text);
-	h->log_key = pk_str_take(&log_key);
-	h->text_prefix = pk_str_take(&text_prefix);
+	find_keys(docs, name, h, &log, &text);
 	if (docs->consul.home && find_unkept(h))
 		return 0;
 	r = read_log(docs, log.text, h, err);
@@ -148,6 +176,7 @@ static enum cli_consul_end keep_text(struct cli_consul_docs *docs, const struct 
 
 struct row {
 	const char *verb, *from, *to;	  /* from, to: digests, NULL: none */
+	const char *log;		  /* the digest of an earlier log that can't be read */
 	const struct cli_consul_who *who; /* NULL: not by picket */
 };
 
@@ -165,6 +194,8 @@ static void add_row(struct pk_jw *w, const struct row *row)
 	pk_jw_string(w, "accessor", row->who && *row->who->accessor ? row->who->accessor : NULL);
 	pk_jw_string(w, "from", row->from);
 	pk_jw_string(w, "to", row->to);
+	if (row->log)
+		pk_jw_string(w, "log", row->log);
 	pk_jw_close(w, '}');
 }
 
@@ -178,7 +209,10 @@ static bool same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Makes a log with one revision more; what somebody wrote without picket in between is one, too. */
+/*
+ * Makes a log with one revision more; what somebody wrote without picket in between is one, too, and
+ * so is the end of a log that nobody can read.
+ */
 static void new_log(const struct cli_history *h, const struct row *row, struct pk_str *out)
 {
 	struct pk_jw w = { .out = out };
@@ -192,6 +226,12 @@ static void new_log(const struct cli_history *h, const struct row *row, struct p
 	if (!same(last, row->from)) {
 		add_row(&w, &(struct row){ .verb = "found", .from = last, .to = row->from });
 		n++;
+	}
+	if (h->lost) {
+		char digest[PK_DIGEST_TEXT];
+
+		cli_consul_digest(h->lost, h->lost_len, digest);
+		add_row(&w, &(struct row){ .verb = "unreadable", .log = digest });
 	}
 	for (const struct pk_json *r = h->newest; r && n < CLI_HISTORY_MAX;
 	     r = pk_json_next(r), n++)
@@ -234,17 +274,30 @@ static size_t drop_texts(const struct cli_history *h, const char *log,
 	return n;
 }
 
+/* Keeps the log that nobody can read; an empty one was none. */
+static enum cli_consul_end keep_lost(struct cli_consul_docs *docs, const struct cli_history *h,
+				     struct pk_err *err)
+{
+	char digest[PK_DIGEST_TEXT];
+
+	if (!h->lost || !h->lost_len)
+		return CLI_CONSUL_DONE;
+	cli_consul_digest(h->lost, h->lost_len, digest);
+	return keep_text(docs, h, digest, h->lost, h->lost_len, err);
+}
+
 static enum cli_consul_end keep_texts(struct cli_consul_docs *docs, const struct cli_history *h,
 				      const struct cli_revision *v, const struct row *row,
 				      struct pk_err *err)
 {
-	enum cli_consul_end end = CLI_CONSUL_DONE;
+	enum cli_consul_end end;
 
 	if (*h->unkept.text) {
 		*err = h->unkept;
 		return CLI_CONSUL_REFUSED;
 	}
-	if (v->old)
+	end = keep_lost(docs, h, err);
+	if (end == CLI_CONSUL_DONE && v->old)
 		end = keep_text(docs, h, row->from, v->old->kv->value, v->old->kv->len, err);
 	if (end == CLI_CONSUL_DONE && v->text)
 		end = keep_text(docs, h, row->to, v->text, v->len, err);
@@ -343,6 +396,35 @@ static enum cli_consul_end write_apart(struct cli_consul_docs *docs, const struc
 	return end == CLI_CONSUL_UNKNOWN ? CLI_CONSUL_UNSURE : CLI_CONSUL_UNTOLD;
 }
 
+/* Writes the document alone, beside the log of another release. */
+static enum cli_consul_end write_untold(struct cli_consul_docs *docs, const struct cli_history *h,
+					const struct cli_revision *v, struct pk_err *err)
+{
+	const struct cli_consul_change change = document_change(v);
+	enum cli_consul_end end = cli_consul_write(&docs->consul, &change, 1, err);
+
+	if (end != CLI_CONSUL_DONE)
+		return end;
+	*err = h->unread;
+	return CLI_CONSUL_UNTOLD;
+}
+
+/* Says that a log that nobody can read is behind its document's history now. */
+static enum cli_consul_end renewed(const struct cli_history *h, struct pk_err *err)
+{
+	own_str key = { 0 };
+	char digest[PK_DIGEST_TEXT];
+
+	cli_consul_digest(h->lost, h->lost_len, digest);
+	text_key(h, digest, &key);
+	*err = h->unread;
+	*err->fix = '\0';
+	if (h->lost_len)
+		pk_fix(err, 0, "to see what it was read %s, which stays for %d changes", key.text,
+		       CLI_HISTORY_MAX);
+	return CLI_CONSUL_RENEWED;
+}
+
 enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct cli_revision *v,
 				      struct pk_err *err)
 {
@@ -350,6 +432,7 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	char from[PK_DIGEST_TEXT], to[PK_DIGEST_TEXT];
 	struct cli_consul_who who;
 	struct row row = { .verb = v->verb, .who = &who };
+	enum cli_consul_end end;
 
 	if (cli_history_read(docs, v->name, &h, err) < 0 ||
 	    cli_consul_self(&docs->consul, &who, err) < 0)
@@ -362,8 +445,11 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 		cli_consul_digest(v->text, v->len, to);
 		row.to = to;
 	}
-	return docs->consul.home ? write_apart(docs, &h, v, &row, err)
-				 : write_all(docs, &h, v, &row, err);
+	if (*h.unread.text && !h.lost)
+		return write_untold(docs, &h, v, err);
+	end = docs->consul.home ? write_apart(docs, &h, v, &row, err)
+				: write_all(docs, &h, v, &row, err);
+	return end == CLI_CONSUL_DONE && h.lost ? renewed(&h, err) : end;
 }
 
 /*

@@ -17,7 +17,10 @@ struct cli_history {
 	struct pk_json_doc *log;      /* NULL: there is none */
 	const struct pk_json *newest; /* revision; NULL: there is none. The others follow it */
 	struct pk_kvs texts;	      /* in Nomad's Variables their keys alone are read */
-	struct pk_err unkept;	      /* why there can be none; empty: there can */
+	struct pk_err unkept;	      /* why none can be written; empty: it can */
+	struct pk_err unread; /* why the log can't be read; empty: it can, or there is none */
+	char *lost;	      /* the text of a log that nobody can read */
+	size_t lost_len;
 };
 void cli_history_done(struct cli_history *history);
 #define own_history PK_OWN(cli_history_done) struct cli_history
@@ -25,10 +28,12 @@ void cli_history_done(struct cli_history *history);
 void cli_history_below(const struct cli_consul_docs *docs, const char *part, struct pk_str *below);
 int cli_history_read(struct cli_consul_docs *docs, const char *name, struct cli_history *history,
 		     struct pk_err *err);
+/* Returns whether a document of that name can have no history, and why. */
+bool cli_history_has_none(const struct cli_consul_docs *docs, const char *name, struct pk_err *err);
 /* Reads what the texts are, too. */
 int cli_history_read_texts(struct cli_consul_docs *docs, struct cli_history *history,
 			   struct pk_err *err);
-/* Reads one log's text. */
+/* Reads one log's text. -EPROTO: it is another release's; else nobody can read what is refused. */
 int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
 		      const struct pk_json **newest, struct pk_err *err);
 /* Returns the text of that digest, NULL where it isn't kept, or isn't what its name says. */
@@ -41,7 +46,10 @@ struct cli_revision {
 	const char *text;		  /* NULL: it goes */
 	size_t len;
 };
-/* Writes the document, or takes it out, with its history. */
+/*
+ * Writes the document, or takes it out, with its history. A log that nobody can read is kept as a
+ * text that the new one names; another release's stays as it is. Neither is in the change's way.
+ */
 enum cli_consul_end cli_history_write(struct cli_consul_docs *docs,
 				      const struct cli_revision *revision, struct pk_err *err);
 /*

@@ -282,14 +282,63 @@ def test_history_is_written_with_the_document_or_neither_is(cli):
     cli.refused("somebody changed it meanwhile", "apply", "-consul", file)
     assert cli.keys()["operator/deny"] == before[PREFIX + "operator/deny"]
     cli.ok("apply", "-consul", file)
-    cli.consul.keys[log] = "{"
-    assert "fix: delete that key" in cli.refused(log, "apply", "-consul", cli.file("deny", DENY))
-    cli.consul.keys[log] = '{"version": 2, "revisions": []}'
-    cli.refused("another version", "rollback", "deny")
     text = next(k for k in cli.consul.keys if "/text/deny/" in k)
     cli.consul.keys[log] = json.dumps({"version": 1, "revisions": [{"verb": "apply", "from": text.split("/")[-1], "to": "0" * 32}]})
     cli.consul.keys[text] = json.dumps(OPEN)
     cli.refused("has no one text", "rollback", "deny", "-to", text.split("/")[-1])
+
+
+LOG, TEXTS = HISTORY + "operator/log/deny", HISTORY + "operator/text/deny/"
+
+
+@pytest.mark.parametrize("broken", ["{", "", "\x00\xff", "[]", '{"version": 1}', '{"revisions": []}', '{"version": 1, "revisions": [}'])
+def test_a_history_that_nobody_can_read_is_in_no_changes_way(cli, broken):
+    """The change is made; a new history begins beside the text of the old one, which stays as long as a revision would."""
+    file = cli.file("deny", DENY)
+    cli.ok("apply", "-consul", file)
+    first = json.loads(cli.consul.keys[LOG])["revisions"][0]["to"]
+    cli.consul.keys[LOG] = broken
+    cli.ok("apply", "-consul", cli.file("other", OPEN | {"tier": "operator"}))
+    done = cli("history")
+    assert done.returncode == 3 and "other" in done.stdout and LOG in done.stderr and "keeps that text beside a new" in done.stderr, done
+    for words in ("history", "deny"), ("rollback", "deny"):
+        assert LOG in cli.refused("fix: picket policy apply", *words)
+    assert cli.consul.keys[LOG] == broken, "who asks changes nothing"
+    done = cli("apply", "-consul", cli.file("deny", dict(DENY, audit=True)))
+    assert done.returncode == 0 and "deny: changed" in done.stdout and "its history begins anew" in done.stderr, done
+    log = json.loads(cli.consul.keys[LOG])["revisions"]
+    assert [r["verb"] for r in log] == ["apply", "found", "unreadable"] and log[1]["to"] == first
+    kept = TEXTS + log[2]["log"]
+    assert cli.consul.keys.get(kept) == (broken or None) and (not broken or kept in done.stderr), done
+    assert "unreadable" in cli.ok("history", "deny")
+    cli.ok("rollback", "deny")
+    assert json.loads(cli.keys()["operator/deny"]) == DENY and bool(broken) == (kept in cli.consul.keys), "the next change leaves it"
+    for n in range(18):
+        cli.ok("apply", "-consul", cli.file("deny", dict(DENY, rules=(n + 1) * DENY["rules"], audit=bool(n % 2))))
+    assert kept not in cli.consul.keys and len(revisions(cli, "deny")) == 20
+
+
+def test_a_document_goes_beside_a_history_that_nobody_can_read(cli):
+    cli.ok("apply", "-consul", cli.file("deny", DENY))
+    cli.consul.keys[LOG] = "{"
+    done = cli("delete", "-consul", "deny")
+    assert done.returncode == 0 and "begins anew" in done.stderr and not cli.keys(), done
+    assert [r["verb"] for r in revisions(cli, "deny")] == ["delete", "found", "unreadable"]
+    cli.consul.keys[LOG] = "{"
+    cli.ok("delete", "-consul", "-history", "deny")
+    assert not cli.consul.keys
+
+
+def test_another_releases_history_stays_as_it_is(cli):
+    file, newer = cli.file("deny", DENY), '{"version": 2, "revisions": []}'
+    cli.ok("apply", "-consul", file)
+    cli.consul.keys[LOG] = newer
+    for words in ("history", "deny"), ("rollback", "deny"):
+        assert "another version" in cli.refused("fix: use the release that wrote it", *words)
+    done = cli("apply", "-consul", cli.file("deny", dict(DENY, audit=True)))
+    assert done.returncode == 0 and "its history lacks it" in done.stderr and "another version" in done.stderr, done
+    assert json.loads(cli.keys()["operator/deny"])["audit"] and cli.consul.keys[LOG] == newer
+    assert cli("delete", "-consul", "deny").returncode == 0 and not cli.keys() and cli.consul.keys[LOG] == newer
 
 
 def test_what_was_written_without_picket_is_a_revision_too(cli):

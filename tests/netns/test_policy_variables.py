@@ -164,6 +164,8 @@ def test_a_name_too_long_for_a_history(cli, name, namespace):
         done = made_all_the_same(cli, LACKS, "apply", *namespace, file)
         assert f"{name}: {what}" in done.stdout and "Nomad takes 128" in done.stderr and "fix: shorten the names" in done.stderr, done
     cli.refused("has no one text", "rollback", *namespace, name)
+    assert f"{name} has no history: the path of " in cli.refused("fix: shorten the names", "history", *namespace, name, status=1)
+    assert cli("history", "-q", *namespace, name).stderr == "" and "[]" in cli.ok("history", "-json", *namespace)
     assert f"{name}: deleted" in made_all_the_same(cli, LACKS, "delete", *namespace, name).stdout
     assert not cli.variables(namespace=where)
     cli("apply", *namespace, file)
@@ -179,6 +181,22 @@ def test_the_longest_name_that_has_a_history(cli):
     cli.ok("delete", name)
     cli.ok("rollback", name)
     assert f"policies/operator/{name}" in cli.variables()
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", '{"version": 2, "revisions": []}'])
+def test_a_history_that_cannot_be_read_is_in_no_changes_way(cli, broken):
+    """One that nobody can read begins anew beside its text; another release's stays."""
+    path, newer = "history/operator/log/deny", "2" in broken
+    cli.ok("apply", cli.file("deny", DENY))
+    cli.nomad.set_variable(path, {"value": broken})
+    done = made_all_the_same(cli, "its history lacks it" if newer else "its history begins anew", "apply",
+                             cli.file("deny", dict(DENY, audit=True)))
+    assert "deny: changed" in done.stdout, done
+    texts = [v["value"] for v in cli.variables("history/operator/text/").values()]
+    assert (broken in texts) != newer and (cli.variables()[path]["value"] == broken) == newer
+    if not newer:
+        assert [row[0] for row in cli.history("deny")] == ["apply", "found", "unreadable"]
+    assert "deny: deleted" in cli("delete", "deny").stdout
 
 
 def test_a_token_without_rights_to_the_history(cli):
