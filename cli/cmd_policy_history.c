@@ -112,7 +112,7 @@ static const char *name_given(struct cli *cli, const struct cli_consul_docs *doc
 	return name;
 }
 
-/* Says that a name is too long for a history; there is none, as of a document that nobody changed. */
+/* Says that a name is too long for a history: there is none, as of what nobody changed. */
 static int has_none(const struct cli *cli, const char *name, struct pk_err *err)
 {
 	pk_wrap(err, 0, "%.100s has no history", name);

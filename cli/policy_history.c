@@ -210,8 +210,8 @@ static bool same(const char *a, const char *b)
 }
 
 /*
- * Makes a log with one revision more; what somebody wrote without picket in between is one, too, and
- * so is the end of a log that nobody can read.
+ * Makes a log with one revision more; what somebody wrote without picket in between is one, too,
+ * and so is the end of a log that nobody can read.
  */
 static void new_log(const struct cli_history *h, const struct row *row, struct pk_str *out)
 {
