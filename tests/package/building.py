@@ -16,12 +16,15 @@ def needs(*programs):
         pytest.skip(f"no {' nor '.join(missing)}; fix: scripts/install-deps")
 
 
-def make_deb(part, *version):
-    """The folder below the build's where the package is then."""
+def make_deb(part, *version, tree=None):
+    """The folder below the build's where the package is then; its `tree` is what it was built in. tree: one of another build, which moves there."""
     needs("dpkg-buildpackage", "dh", "scdoc")
     where = os.path.join(build_dir(), "package", part)
     shutil.rmtree(where, ignore_errors=True)
-    run([os.path.join(TREE, "packaging/make-deb"), where, *version], env=ENV, timeout=900)
+    if tree:
+        os.makedirs(where)
+        os.rename(tree, os.path.join(where, "tree"))
+    run([os.path.join(TREE, "packaging/make-deb"), where, *version], env={**ENV, "KEEP": "1"}, timeout=900)
     return where
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is installed is built once, and so is the root of the machines."""
 import os
+import shutil
 import sys
 
 import pytest
@@ -17,12 +18,23 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 @pytest.fixture(scope="session")
 def deb():
-    return make_deb("first")
+    where = make_deb("first")
+    shutil.rmtree(os.path.join(where, "tree"))
+    return where
 
 
 @pytest.fixture(scope="session")
-def newer():
-    return make_deb("newer", "9.9.9")
+def again():
+    """The same once more, from nothing."""
+    return make_deb("and-the-second")
+
+
+@pytest.fixture(scope="session")
+def newer(again):
+    """Only what has the version in it is built anew."""
+    where = make_deb("newer", "9.9.9", tree=os.path.join(again, "tree"))
+    shutil.rmtree(os.path.join(where, "tree"))
+    return where
 
 
 @pytest.fixture(scope="session")
