@@ -11,8 +11,11 @@ import concurrent.futures
 import glob
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as xml
 
@@ -44,16 +47,29 @@ def cases_telling(report):
     return lines
 
 
+def read(path):
+    with open(path, errors="replace") as log:
+        return log.read()
+
+
+def processor_seconds():
+    """What children have used, once they are waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Tally:
     def __init__(self):
+        self.lock = threading.Lock()
         self.passed = self.failed = self.skipped = 0
         self.failures = []
 
     def add(self, suite, passed, failed, skipped=0, told=()):
         """told: what the output ends with where something failed; what is indented belongs to what is above it."""
-        self.passed += passed
-        self.failed += failed
-        self.skipped += skipped
+        with self.lock:
+            self.passed += passed
+            self.failed += failed
+            self.skipped += skipped
         if failed:
             more = [f"  and {len(told) - TOLD} lines more"] if len(told) > TOLD else []
             self.failures += [(line if line.startswith(" ") else f"FAILED {suite}: {line}")[:WIDTH]
@@ -69,6 +85,7 @@ class Runner:
         self.tally = Tally()
         self.logs = os.path.join(self.build, "test-logs")
         os.makedirs(self.logs, exist_ok=True)
+        self.running = {}	# a command's log -> when it was started
         self.proved = os.path.join(self.build, "proved-reasons")
         self.env = dict(os.environ, PK_PROVED=self.proved, PICKET_BUILD=self.build,
                         PYTHONDONTWRITEBYTECODE="1", ASAN_OPTIONS="detect_leaks=1",
@@ -86,6 +103,7 @@ class Runner:
     def run(self, name, command, seconds, **env):
         """(exit status, output); the output is kept beside the build."""
         path = os.path.join(self.logs, name + ".log")
+        self.running[path] = time.monotonic()
         with open(path, "w") as log:
             try:
                 status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT,
@@ -97,12 +115,36 @@ class Runner:
             except OSError as error:
                 status = -1
                 log.write(f"\nnot run: {error}\n")
-        with open(path, errors="replace") as log:
-            text = log.read()
+        del self.running[path]
+        text = read(path)
         if status:
             self.say("\n".join([f"-- {name}: exit status {status}; the end of {path}:",
                                 *text.splitlines()[-40:]]))
         return status, text
+
+    def stopped(self, *_):
+        """Whoever ends the run learns what it was at."""
+        for path, began in list(self.running.items()):
+            self.say("\n".join([f"-- stopped {time.monotonic() - began:.0f} s after its start; the end of {path}:",
+                                *read(path).splitlines()[-20:]]))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def suites(self, names):
+        for name in names:
+            start = time.monotonic()
+            getattr(self, name)()
+            self.say(f"== {name} took {time.monotonic() - start:.0f} s")
+
+    def whole(self):
+        """All suites; what a step took of the processors tells work from waiting."""
+        for lanes in STEPS:
+            start, used = time.monotonic(), processor_seconds()
+            with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+                list(pool.map(self.suites, lanes))	# a lane's exception is the run's
+            self.say(f"== {' | '.join(' '.join(lane) for lane in lanes)}: {time.monotonic() - start:.0f} s, "
+                     f"{processor_seconds() - used:.0f} s of processors")
+        self.reasons()
 
     def counted(self, suite, command, seconds):
         """A program whose last line is `N passed, N failed[, N skipped]`; its lines `-- ` are shown."""
@@ -279,7 +321,10 @@ class Runner:
         self.tally.add("reasons", len(built) - len(missing), len(missing), told=missing)
 
 
-SUITES = ("lint", "repo", "unit", "bpf", "model", "policy", "mutate", "kernel61", "netns", "e2e", "package", "fuzz")
+# Steps, one after the other; what leaves a processor free is in lanes, side by side.
+STEPS = ((("lint", "repo", "unit"),), (("kernel61",), ("bpf", "model", "policy", "mutate", "fuzz")), (("netns",),),
+         (("e2e",),), (("package",),))
+SUITES = tuple(suite for lanes in STEPS for lane in lanes for suite in lane)
 ASKED_FOR = ("analyze", "life")	# minutes: by SUITE alone
 ROOTED = {"bpf", "model", "mutate", "netns", "kernel61", "e2e", "package", "life"}
 
@@ -296,12 +341,11 @@ def main():
     runner = Runner(options.build, options.fuzz_seconds, options.quick, bool(options.suites))
     if os.path.exists(runner.proved):
         os.unlink(runner.proved)
-    for suite in options.suites or SUITES:
-        start = time.monotonic()
-        getattr(runner, suite)()
-        print(f"== {suite} took {time.monotonic() - start:.0f} s", flush=True)
-    if not options.suites:
-        runner.reasons()
+    signal.signal(signal.SIGTERM, runner.stopped)
+    if options.suites:
+        runner.suites(options.suites)
+    else:
+        runner.whole()
     tally = runner.tally
     for failure in tally.failures:
         print(failure)

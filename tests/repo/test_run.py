@@ -2,6 +2,11 @@
 """The last lines of `make test` say which tests failed, and what they said."""
 import importlib.util
 import os
+import signal
+import subprocess
+import sys
+
+import pytest
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SPEC = importlib.util.spec_from_file_location("run", os.path.join(TESTS, "run.py"))
@@ -64,3 +69,35 @@ def test_a_program_is_told_by_its_own_lines():
                                        "[   LINE   ] --- tests/unit/test_addr.c:12: error: Failure!",
                                        "[  FAILED  ] test_broken"]
     assert run.telling("one\ntwo\nthree\nfour\nSegmentation fault\n")[-1] == "Segmentation fault"
+
+
+STOPPED = """
+import signal, sys
+sys.path.insert(0, sys.argv[1])
+import run
+runner = run.Runner(sys.argv[2], 0)
+signal.signal(signal.SIGTERM, runner.stopped)
+runner.run("slow", ["sh", "-c", "echo so far; kill -TERM $PPID; exec sleep 5"], 60)
+"""
+
+
+def test_whoever_ends_the_run_learns_what_it_was_at(tmp_path):
+    done = subprocess.run([sys.executable, "-c", STOPPED, TESTS, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGTERM
+    said = done.stdout.splitlines()
+    assert said[0].endswith(f"{tmp_path}/test-logs/slow.log:") and said[1] == "so far", done
+
+
+def test_an_exception_in_a_lane_is_the_runs(tmp_path, monkeypatch):
+    runner = run.Runner(str(tmp_path), 0)
+    monkeypatch.setattr(run, "STEPS", ((("lint",), ("repo", "unit")),))
+    for name in ("lint", "repo", "unit"):
+        monkeypatch.setattr(runner, name, lambda name=name: runner.tally.add(name, 1, 0) if name != "repo" else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runner.whole()
+    assert runner.tally.passed == 1
+
+
+def test_each_suite_has_a_step():
+    assert sorted(set(run.SUITES)) == sorted(run.SUITES)
+    assert all(callable(getattr(run.Runner, suite)) for suite in run.SUITES + run.ASKED_FOR)
