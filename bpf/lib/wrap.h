@@ -6,7 +6,7 @@
  * written here, and writes what is read here: an overlay over IPv6, a neighbour that isn't known
  * yet, a way that is narrower than the device; on the way in TCP, what is to be cut or was merged,
  * and what the stack has to look at; and all while the node has an IPsec policy, which the stack
- * alone asks.
+ * alone asks, or nobody looks whether it has.
  */
 #include "lib/overlay.h"
 #include "lib/peer.h"
@@ -36,6 +36,14 @@ struct wrap_heads {
 
 #define WRAP_BYTES (sizeof(struct wrap_heads) - ETH_HLEN)
 
+/* Returns whether somebody has seen of late that the node has no IPsec policy. */
+static __always_inline bool wrap_may(const struct pk_node *n)
+{
+	__u32 until = n->overlay.direct;
+
+	return until && pk_direct_holds(until, bpf_ktime_get_coarse_ns());
+}
+
 /* Sums up the outer IPv4 header, its checksum included. */
 static __always_inline __u16 wrap_sum(const struct wrap_heads *h)
 {
@@ -58,8 +66,8 @@ static __always_inline bool wrap_way(struct __sk_buff *skb, struct pk_scratch *s
 				.dst = s->way.next_hop,
 				.ifindex = n->overlay.ifindex };
 
-	if (!n->overlay.direct || !pk_addr_is_v4(&n->overlay.local) ||
-	    skb->len > WRAP_LONGEST - WRAP_BYTES)
+	if (!pk_addr_is_v4(&n->overlay.local) || skb->len > WRAP_LONGEST - WRAP_BYTES ||
+	    !wrap_may(n))
 		return false;
 	peer_fib_ask(&s->fib, &ask);
 	return bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0) == BPF_FIB_LKUP_RET_SUCCESS &&
@@ -193,8 +201,8 @@ static __always_inline bool wrap_off(struct __sk_buff *skb)
 	__be16 proto;
 	__be32 from;
 
-	if (!s || !n || !n->overlay.direct || !h || skb->gso_size || skb->pkt_type ||
-	    !wrap_is_plain(h, n, skb->len))
+	if (!s || !n || !h || skb->gso_size || skb->pkt_type || !wrap_is_plain(h, n, skb->len) ||
+	    !wrap_may(n))
 		return false;
 	from = h->ip.saddr;
 	proto = h->inner.h_proto;

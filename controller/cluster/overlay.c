@@ -21,12 +21,13 @@
 #define TOGETHER_MS 20		   /* messages of one moment are one change */
 #define RETRY_MS    1000	   /* nothing is loaded yet, or something failed */
 #define EACH_MS	    10000	   /* a message may have been lost */
+#define RENEW_MS    2000	   /* a third of what a lease holds (PK_DIRECT_UNITS) */
 #define UNSEEN_NS   60000000000ull /* as long counts what was seen, where nobody can look */
 #define MTU_MIN	    576		   /* of IPv4 (RFC 791) */
 
 struct pk_overlay_keeper {
 	struct pk_overlay_args args;
-	struct pk_timer *timer, *quiet;
+	struct pk_timer *timer, *quiet, *renewal;
 	struct pk_watch *watch, *policies;
 	int fd, xfrm;
 	uint32_t ifindex; /* as node.overlay says */
@@ -125,6 +126,41 @@ static int keep_device(struct pk_overlay_keeper *o, const struct pk_bpf *bpf,
 	return r;
 }
 
+/* Returns until when the device may be left out: an IPsec policy, or that nobody knows, ends it. */
+static uint32_t lease(void)
+{
+	return pk_xfrm_has_policy() == 0 ? pk_direct_until(pk_now_ns()) : 0;
+}
+
+static void edit_direct(void *arg, struct pk_node *node)
+{
+	node->overlay.direct = *(const uint32_t *)arg;
+}
+
+/* What can't be written ends by itself. */
+static void write_direct(struct pk_bpf *bpf, uint32_t until)
+{
+	const bool was = bpf->node.overlay.direct;
+
+	if (pk_node_update(bpf, edit_direct, &until, pk_sync_until(), NULL) == 0 &&
+	    was != (until != 0))
+		log_info("op=overlay direct=%s", until ? "yes" : "no");
+}
+
+/*
+ * Renews the lease. A picketd that ended, or that hangs, renews none: then all goes by the device,
+ * for nobody sees an IPsec policy come.
+ */
+static void renew(void *arg)
+{
+	struct pk_overlay_keeper *o = arg;
+	struct pk_bpf *bpf = pk_sync_bpf(o->args.sync);
+
+	pk_timer_set(o->renewal, RENEW_MS);
+	if (bpf)
+		write_direct(bpf, lease());
+}
+
 /*
  * Brings device and table in step. The port is closed to endpoints first, and stays so whatever
  * fails.
@@ -134,7 +170,7 @@ static int keep(struct pk_overlay_keeper *o, struct pk_bpf *bpf, struct pk_err *
 	const struct pk_vxlan *v = vxlan_of(o);
 	struct pk_overlay overlay = { .vni = v->vni,
 				      .port = htons((uint16_t)v->port),
-				      .direct = pk_xfrm_has_policy() == 0 };
+				      .direct = bpf->node.overlay.direct };
 	const struct pk_uplink *end = end_of(&bpf->node, pk_vxlan_is6(v));
 	struct pk_vxlan_want want = { .port = (uint16_t)v->port };
 	int r = 0, w;
@@ -167,16 +203,12 @@ static void pass(void *arg)
 	struct pk_bpf *bpf = pk_sync_bpf(o->args.sync);
 	uint32_t before = o->ifindex;
 	struct pk_err err = { 0 };
-	uint16_t direct;
 	int r;
 
 	pk_timer_set(o->timer, bpf ? each_ms() : RETRY_MS);
 	if (!bpf)
 		return;
-	direct = bpf->node.overlay.direct;
 	r = keep(o, bpf, &err);
-	if (bpf->node.overlay.direct != direct)
-		log_info("op=overlay direct=%s", bpf->node.overlay.direct ? "yes" : "no");
 	if (r < 0 && strcmp(err.text, o->error.text) != 0)
 		log_error("op=overlay err=\"%s\" fix=\"%s\"", err.text, err.fix);
 	o->error = r < 0 ? err : (struct pk_err){ 0 };
@@ -244,15 +276,16 @@ static void read_messages(void *arg)
 		pass(o);
 }
 
-/* An IPsec policy came or went: what it was is asked anew. */
+/* An IPsec policy came or went. The first one counts at once; several that follow are one. */
 static void on_policy(void *arg)
 {
 	struct pk_overlay_keeper *o = arg;
+	const struct pk_bpf *bpf = pk_sync_bpf(o->args.sync);
 	char buf[8192];
 
 	while (recv(o->xfrm, buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		;
-	pk_timer_hurry(o->timer, TOGETHER_MS);
+	pk_timer_hurry(o->renewal, bpf && bpf->node.overlay.direct ? 0 : TOGETHER_MS);
 }
 
 void pk_overlay_soon(struct pk_overlay_keeper *o)
@@ -270,21 +303,27 @@ struct pk_overlay_keeper *pk_overlay_new(const struct pk_overlay_args *args)
 	o->args = *args;
 	o->timer = pk_timer_new(args->loop, pass, o);
 	o->quiet = pk_timer_new(args->loop, read_messages, o);
+	o->renewal = pk_timer_new(args->loop, renew, o);
 	o->fd = pk_nl_listen(groups, &err);
 	if (o->fd < 0)
 		log_error("op=overlay err=\"%s\" ignoring: looking each ten seconds", err.text);
 	listen_again(o);
-	o->xfrm = pk_nl_listen_xfrm(NULL); /* without it a pass each ten seconds sees them */
+	o->xfrm = pk_nl_listen_xfrm(NULL); /* without it each renewal sees them */
 	if (o->xfrm >= 0)
 		o->policies = pk_watch_fd(o->args.loop, o->xfrm, on_policy, o);
+	pk_timer_set(o->renewal, 0);
 	pk_overlay_soon(o);
 	return o;
 }
 
 void pk_overlay_free(struct pk_overlay_keeper *o)
 {
+	struct pk_bpf *bpf = o ? pk_sync_bpf(o->args.sync) : NULL;
+
 	if (!o)
 		return;
+	if (bpf)
+		write_direct(bpf, 0);
 	pk_watch_free(o->watch);
 	pk_watch_free(o->policies);
 	if (o->fd >= 0)
@@ -293,6 +332,7 @@ void pk_overlay_free(struct pk_overlay_keeper *o)
 		close(o->xfrm);
 	pk_timer_free(o->timer);
 	pk_timer_free(o->quiet);
+	pk_timer_free(o->renewal);
 	free(o);
 }
 

@@ -80,6 +80,7 @@ static void one_way_for_a_flow(bool v6)
 		struct pkt outer = overlay_wrapped(WHO_WORLD, VNI, &inner);
 		uint32_t before = overlay_stats().rx_packets;
 
+		overlay_renew();
 		devices_drain();
 		devices_send(0, &outer);
 		check(kinds[i].text,
@@ -146,6 +147,7 @@ static void through_device(const char *text, bool there)
 	struct pkt out = overlay_packet(false, WHO_A, WHO_FAR, UDP(40000, 5000));
 	uint32_t before = overlay_stats().tx_packets;
 
+	overlay_renew();
 	devices_send(1, &out);
 	for (int i = 0; i < 100 && there && overlay_stats().tx_packets == before; i++)
 		usleep(10000);
@@ -173,19 +175,27 @@ static void left_to_the_device(void)
 	through_device("the neighbour isn't known", true);
 }
 
-/* The stack asks the policies, and the guard none: neither way without the device. */
+/* The stack asks IPsec's policies, and the guard none: neither way without the device. */
 static void with_ipsec(bool v6)
 {
+	static const char *const texts[][2] = {
+		[OVERLAY_LEASE_NONE] = { "with IPsec the device takes it out", "and puts it in" },
+		[OVERLAY_LEASE_OVER] = { "nobody looks any more: the device takes it out",
+					 "and puts it in, where nobody looks" },
+		[OVERLAY_LEASE_AHEAD] = { "a time that nobody says: the device takes it out",
+					  "and puts it in, whatever time it is" },
+	};
 	struct pkt inner = overlay_packet(v6, WHO_FAR, WHO_A, UDP(5000, 40000));
 
-	overlay_indirect = true;
 	overlay_start(1);
-	overlay_in("with IPsec the device takes it out", overlay_wrapped(WHO_WORLD, VNI, &inner), 1,
-		   PK_REASON_OK);
-	through_device("and puts it in", true);
-	overlay_indirect = false;
-	overlay_start(1);
-	through_device("and not without", false);
+	for (overlay_lease = OVERLAY_LEASE_NONE; overlay_lease <= OVERLAY_LEASE_AHEAD;
+	     overlay_lease++) {
+		overlay_in(texts[overlay_lease][0], overlay_wrapped(WHO_WORLD, VNI, &inner), 1,
+			   PK_REASON_OK);
+		through_device(texts[overlay_lease][1], true);
+	}
+	overlay_lease = OVERLAY_LEASE_FRESH;
+	through_device("and not while somebody does", false);
 }
 
 /* The ways of an overlay over IPv4 that the device has a part in, and those that it has none in. */

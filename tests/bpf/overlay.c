@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "tests/bpf/overlay.h"
 
@@ -24,8 +25,30 @@ const uint8_t overlay_mac[6] = PK_OVERLAY_MAC;
 bool overlay_over6;
 /* Over IPv4 without UDP's checksum, as nodes send: the device has no part in it. */
 bool overlay_plain;
-/* The node has IPsec policies. */
-bool overlay_indirect;
+/* The device may be left out. */
+enum overlay_lease overlay_lease = OVERLAY_LEASE_FRESH;
+
+static void lease(struct pk_node *n)
+{
+	struct timespec t;
+	uint64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	switch (overlay_lease) {
+	case OVERLAY_LEASE_FRESH:
+		n->overlay.direct = pk_direct_until(now);
+		break;
+	case OVERLAY_LEASE_NONE:
+		n->overlay.direct = 0;
+		break;
+	case OVERLAY_LEASE_OVER:
+		n->overlay.direct = pk_direct_until(now) - PK_DIRECT_UNITS;
+		break;
+	case OVERLAY_LEASE_AHEAD:
+		n->overlay.direct = pk_direct_until(now) + 1000;
+	}
+}
 
 void overlay_end(struct pk_node *n)
 {
@@ -34,8 +57,13 @@ void overlay_end(struct pk_node *n)
 		(struct pk_overlay){ .ifindex = DEVICES_OVERLAY,
 				     .vni = VNI,
 				     .local = overlay_over6 ? pkt_ip6(WHO_HOST) : pkt_ip4(WHO_HOST),
-				     .port = htons(PORT),
-				     .direct = !overlay_indirect };
+				     .port = htons(PORT) };
+	lease(n);
+}
+
+void overlay_renew(void)
+{
+	node_settings(lease);
 }
 
 union pk_addr overlay_node(enum who who)
@@ -183,6 +211,7 @@ void overlay_in(const char *text, struct pkt outer, uint32_t slot, enum pk_reaso
 
 	uint32_t before = overlay_stats().rx_packets;
 
+	overlay_renew();
 	devices_drain();
 	node_watch();
 	devices_send(0, &outer);
@@ -190,7 +219,7 @@ void overlay_in(const char *text, struct pkt outer, uint32_t slot, enum pk_reaso
 			    overlay_comes_to(slot ?: 1, &got, reason ? 0 : 10000) == !reason);
 	if (!reason)
 		check("by the device, or without it", (overlay_stats().rx_packets == before) ==
-							      (overlay_plain && !overlay_indirect &&
+							      (overlay_plain && !overlay_lease &&
 							       overlay_guard_unwraps(&outer)));
 }
 

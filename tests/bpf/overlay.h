@@ -17,10 +17,20 @@ extern const uint8_t overlay_mac[6];
 extern bool overlay_over6;
 /* Over IPv4 without UDP's checksum, as nodes send: the device has no part in it. */
 extern bool overlay_plain;
-/* The node has IPsec policies. */
-extern bool overlay_indirect;
+/*
+ * Until when the device may be left out: as picketd says it while it sees no IPsec policy, not at
+ * all, until now, or until long after any that picketd says.
+ */
+enum overlay_lease {
+	OVERLAY_LEASE_FRESH,
+	OVERLAY_LEASE_NONE,
+	OVERLAY_LEASE_OVER,
+	OVERLAY_LEASE_AHEAD,
+};
+extern enum overlay_lease overlay_lease;
 
 void overlay_end(struct pk_node *n); /* the node's settings with the overlay */
+void overlay_renew(void);	     /* overlay_lease from now on */
 union pk_addr overlay_node(enum who who);
 /* The block of that address is the other node's, whose end is at WHO_WORLD's address. */
 void overlay_block(union pk_addr addr, uint32_t bits);

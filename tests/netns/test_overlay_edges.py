@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shlex
+import signal
 import socket
 import struct
 
@@ -34,6 +35,11 @@ def cluster_fixture(request, fabric):
 def logged(node):
     with open(node.log_path, encoding="utf-8") as file:
         return file.read()
+
+
+def sent(node):
+    """Packets that the device has put into tunnels."""
+    return node.json(["ip", "-j", "-s", "link", "show", "dev", DEVICE])[0]["stats64"]["tx"]["packets"]
 
 
 def filters(node):
@@ -163,6 +169,37 @@ def test_ipsec_policies_are_asked(cluster):
         one.run(["ip", "xfrm", "policy", "del", *policy])
         wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), "the overlay again")
     assert logged(one).count("op=overlay direct=no") == 2 and logged(one).count("op=overlay direct=yes") == 3
+
+
+@pytest.mark.parametrize("end", ["killed", "hangs", "ended"])
+def test_ipsec_policies_that_come_without_picketd(cluster, end):
+    """What nobody sees come is obeyed none the less: the guard leaves the device out only while picketd says each other second that it may."""
+    one, _ = cluster.nodes
+    a, b = pair(cluster)
+    policy = ["dir", "out", "src", "0.0.0.0/0", "dst", "0.0.0.0/0", "proto", "udp", "dport", str(PORT)]
+
+    def by_device():
+        before = sent(one)
+        assert pings(a, b.address(4))
+        return sent(one) > before
+    wait_for(lambda: reach(a, b) and not by_device(), "the way without the device")
+    process = one.picketd
+    if end == "hangs":
+        process.send_signal(signal.SIGSTOP)
+    else:
+        one.kill_picketd(signal.SIGKILL if end == "killed" else signal.SIGTERM)
+    try:
+        if end == "ended":
+            assert by_device(), "picketd that ends takes its word back"
+        one.run(["ip", "xfrm", "policy", "add", *policy, "action", "block"])
+        wait_for(lambda: not pings(a, b.address(4), QUICK), "nothing past a policy that blocks", 30)
+        one.run(["ip", "xfrm", "policy", "del", *policy])
+        assert by_device(), "as long as nobody looks"
+    finally:
+        process.send_signal(signal.SIGCONT)
+    if end != "hangs":
+        one.start_picketd(cluster.config(one))
+    wait_for(lambda: not by_device(), "the way without the device again")
 
 
 NFT = """

@@ -241,6 +241,11 @@ __u64 bpf_ktime_get_boot_ns(void)
 	return bpf_ktime_get_ns();
 }
 
+__u64 bpf_ktime_get_coarse_ns(void)
+{
+	return bpf_ktime_get_ns();
+}
+
 __u64 bpf_jiffies64(void)
 {
 	return JIFFIES + user_eighths * pk_hz / 8;

@@ -54,6 +54,7 @@ long bpf_tail_call(void *skb, void *programs, __u32 place);
 long bpf_loop(__u32 rounds, void *step, void *context, __u64 flags);
 __u64 bpf_ktime_get_ns(void);
 __u64 bpf_ktime_get_boot_ns(void);
+__u64 bpf_ktime_get_coarse_ns(void);
 __u64 bpf_jiffies64(void);
 __u32 bpf_get_prandom_u32(void);
 struct bpf_sock *bpf_skc_lookup_tcp(void *skb, struct bpf_sock_tuple *tuple, __u32 size,
