@@ -12,7 +12,8 @@
 #include "lib/maps.h"
 #include "lib/pkt.h"
 
-#define OVERLAY_TTL 64
+#define OVERLAY_TTL   64
+#define OVERLAY_TAKES 50 /* bytes in front of an endpoint's packet, outer Ethernet aside */
 
 static const __u8 pk_overlay_mac[] = PK_OVERLAY_MAC;
 static const __u8 pk_gateway_mac[ETH_ALEN] = PK_GATEWAY_MAC;

@@ -90,11 +90,32 @@ static __always_inline bool peer_is_way(int route)
 }
 
 /*
+ * The device says how long a packet may be; a router on the way to that node may have told this one
+ * that less fits. The kernel keeps that for its routes, where the FIB knows it.
+ */
+static __always_inline void peer_tunnel_fits(struct __sk_buff *skb, struct pk_scratch *s,
+					     const struct pk_node *n)
+{
+	struct peer_ask ask = { .src = n->overlay.local,
+				.dst = s->way.next_hop,
+				.ifindex = n->overlay.ifindex };
+	__u32 takes = OVERLAY_TAKES;
+
+	if (!pk_addr_is_v4(&ask.dst))
+		takes += sizeof(struct ipv6hdr) - sizeof(struct iphdr);
+	peer_fib_ask(&s->fib, &ask);
+	if (bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0) == BPF_FIB_LKUP_RET_SUCCESS &&
+	    s->fib.mtu_result > takes && s->fib.mtu_result - takes < s->way.mtu)
+		s->way.mtu = s->fib.mtu_result - takes;
+}
+
+/*
  * A way through the overlay leads to the node that the block is believed to be of. The FIB knows
  * the device alone. Where there is an overlay, no other way leads to another node's block: the
  * network in between is nobody's, and the route may be gone with the device.
  */
-static __always_inline int peer_tunnel(struct pk_scratch *s, const union pk_addr *dst, int route)
+static __always_inline int peer_tunnel(struct __sk_buff *skb, struct pk_scratch *s,
+				       const union pk_addr *dst, int route)
 {
 	const struct pk_node *n = node_get();
 	const struct pk_pool *pool;
@@ -111,6 +132,7 @@ static __always_inline int peer_tunnel(struct pk_scratch *s, const union pk_addr
 		return BPF_FIB_LKUP_RET_UNREACHABLE;
 	}
 	s->way.next_hop = pool->node;
+	peer_tunnel_fits(skb, s, n);
 	return route;
 }
 
@@ -134,7 +156,7 @@ static __always_inline int peer_route(struct __sk_buff *skb, struct pk_scratch *
 		r = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
 	}
 	peer_fib_keep(fib, s, v4, source);
-	return peer_tunnel(s, &ask->dst, r);
+	return peer_tunnel(skb, s, &ask->dst, r);
 }
 
 static __always_inline bool peer_in_pools(const union pk_addr *addr)

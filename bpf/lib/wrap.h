@@ -35,6 +35,7 @@ struct wrap_heads {
 } __attribute__((packed));
 
 #define WRAP_BYTES (sizeof(struct wrap_heads) - ETH_HLEN)
+_Static_assert(WRAP_BYTES == OVERLAY_TAKES, "what the overlay takes of a packet over IPv4");
 
 /* Returns whether somebody has seen of late that the node has no IPsec policy. */
 static __always_inline bool wrap_may(const struct pk_node *n)

@@ -218,9 +218,9 @@ void overlay_in(const char *text, struct pkt outer, uint32_t slot, enum pk_reaso
 	check(text, node_watched(&e, 0) &&
 			    overlay_comes_to(slot ?: 1, &got, reason ? 0 : 10000) == !reason);
 	if (!reason)
-		check("by the device, or without it", (overlay_stats().rx_packets == before) ==
-							      (overlay_plain && !overlay_lease &&
-							       overlay_guard_unwraps(&outer)));
+		check("by the device, or without it",
+		      (overlay_stats().rx_packets == before) ==
+			      (overlay_plain && !overlay_lease && overlay_guard_unwraps(&outer)));
 }
 
 void overlay_in_of(const char *text, struct pkt inner, uint32_t slot, enum pk_reason reason)
