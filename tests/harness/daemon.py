@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """picketd and the CLI of a node."""
+import contextlib
 import datetime
+import glob
 import http.client
 import json
 import os
@@ -13,6 +15,19 @@ from .shell import SLOWER, TREE, Failed, binary, wait_for
 
 
 PATIENCE = 90 * SLOWER		# seconds for an answer
+
+
+def held_by(pid):
+    """What each thread of a process does: its state, system call and kernel stack."""
+    said = []
+    for thread in sorted(glob.glob(f"/proc/{pid}/task/*")):
+        for name in "comm", "wchan", "syscall", "stack":
+            with contextlib.suppress(OSError), open(os.path.join(thread, name), encoding="utf-8") as file:
+                said.append(f"{os.path.basename(thread)} {name}: {file.read().strip()}")
+        with contextlib.suppress(OSError), open(os.path.join(thread, "stat"), encoding="utf-8") as file:
+            state, *rest = file.read().rsplit(")", 1)[1].split()
+            said.append(f"{os.path.basename(thread)} state {state}, {rest[10]} and {rest[11]} ticks of processor")
+    return "\n".join(said)
 
 
 class _Unix(http.client.HTTPConnection):
@@ -86,8 +101,12 @@ class DaemonMixin:
             self.picketd = self.popen([self.program("picketd"), "-root", self.root], env=env,
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if wait:
-            wait_for(self.picketd_answers, lambda: f"picketd's answer\n{self.log()[-2000:]}", 120)    # it loads programs first
+            self.picketd_serves()
         return self.picketd
+
+    def picketd_serves(self):
+        """Wait for its first answer: it loads programs first. One that hangs says in what."""
+        wait_for(self.picketd_answers, lambda: f"picketd of {self.name}\n{held_by(self.picketd.pid)}\n{self.log()[-2000:]}", 120)
 
     def picketd_answers(self):
         if self.picketd.poll() is not None:

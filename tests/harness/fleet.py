@@ -34,7 +34,7 @@ class Fleet(Cluster):
         for node in self.nodes:
             node.start_picketd(self.config(node), wait=False)
         for node in self.nodes:
-            wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+            node.picketd_serves()
         for node in self.nodes:
             wait_for(lambda node=node: sorted(n["state"] for n in node.api("/v1/nodes")["nodes"]) == ["live", "live", "this"],
                      f"{node.name} to know the others", 120)

@@ -26,7 +26,7 @@ def start(cluster, *nodes, **more):
     for node in nodes or cluster.nodes:
         node.start_picketd(cluster.config(node, **more), wait=False)
     for node in nodes or cluster.nodes:
-        wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+        node.picketd_serves()
 
 
 def handed(node):

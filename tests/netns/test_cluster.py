@@ -31,7 +31,7 @@ def start(cluster):
     for node in cluster.nodes:
         node.start_picketd(cluster.config(node), wait=False)
     for node in cluster.nodes:
-        wait_for(node.picketd_answers, f"picketd of {node.name}", 120)	# both load their programs at once
+        node.picketd_serves()	# both load their programs at once
 
 
 def knows(node, n):
@@ -326,7 +326,7 @@ def test_clusters_that_share_a_consul(cluster):
     one, two = cluster.nodes
     one.start_picketd(cluster.config(one), wait=False)
     two.start_picketd(cluster.config(two, cluster=cluster.name + "-other"))
-    wait_for(one.picketd_answers, "picketd of n1", 120)
+    one.picketd_serves()
     for node in one, two:
         node.add("acme", "api", "web")
     other = f"picket/v1/{cluster.name}-other/"

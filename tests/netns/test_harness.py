@@ -156,3 +156,9 @@ def test_a_failed_assertion_ends_a_wait():
         raise AssertionError("seen")
     with pytest.raises(AssertionError, match="seen"):
         wait_for(never, "it")
+
+
+def test_a_process_that_hangs_says_in_what():
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        wait_for(lambda: "nanosleep" in held_by(sleeper.pid), lambda: held_by(sleeper.pid))
+        sleeper.kill()

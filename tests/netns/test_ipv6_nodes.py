@@ -28,7 +28,7 @@ def start(cluster):
     for node in cluster.nodes:
         node.start_picketd(cluster.config(node), wait=False)
     for node in cluster.nodes:
-        wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+        node.picketd_serves()
 
 
 def handed(node):

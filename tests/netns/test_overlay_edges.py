@@ -259,7 +259,7 @@ def test_the_nodes_own_processes(request, fabric, underlay):
         one.start_picketd(cluster.config(one, cgroup=group.path), wait=False)
         two.start_picketd(cluster.config(two), wait=False)
         for node in cluster.nodes:
-            wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+            node.picketd_serves()
         a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
         knows(one, 2)
         knows(two, 2)

@@ -30,7 +30,7 @@ def start(cluster, nomad):
     one, two = cluster.nodes
     one.start_picketd(cluster.config(one, nomad={"address": nomad.address, "node": "n1"}), wait=False)
     two.start_picketd(cluster.config(two))
-    wait_for(one.picketd_answers, "picketd of n1", 120)
+    one.picketd_serves()
 
 
 def run(node, nomad, tenant):

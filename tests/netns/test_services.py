@@ -351,7 +351,7 @@ def test_a_service_of_another_tenant_on_another_node(request, fabric):
         for node, nomad in zip(cluster.nodes, nomads):
             node.start_picketd(cluster.config(node, nomad={"address": nomad.address, "node": node.name}), wait=False)
         for node in cluster.nodes:
-            wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+            node.picketd_serves()
         one.policy("named.json", named)
         two.policy("taken.json", taken)
 

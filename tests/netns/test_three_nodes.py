@@ -26,7 +26,7 @@ def test_no_frame_crosses_tenants(cluster):
     for node in cluster.nodes:
         node.start_picketd(cluster.config(node), wait=False)
     for node in cluster.nodes:
-        wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+        node.picketd_serves()
     tenants = Tenants(cluster)
     try:
         vms = [tenants.add(node.add("acme", "api", "web"), "acme") for node in cluster.nodes]

@@ -43,7 +43,7 @@ class VariablesCluster(Cluster):
         for node in self.nodes:
             node.start_picketd(self.config(node), wait=False)
         for node in self.nodes:
-            wait_for(node.picketd_answers, f"picketd of {node.name}", 120)
+            node.picketd_serves()
 
 
 @pytest.fixture(scope="module")
