@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness import Failed, Snapshot, Tap, VnetHeader, netns, reasons, wait_for
+from harness.daemon import held_by
 
 FRAME = bytes.fromhex("ffffffffffff02000000000188b5") + b"x" * 46
 
