@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /* Sizes that the kernel side and user space must agree on. */
+#include <linux/types.h>
 
 #define PK_LAYOUT 7 /* the version of all tables: raise it with any change of maps.h */
 
@@ -55,3 +56,20 @@
 /* The tc preference of all our filters (state.md, "Life and death"). */
 #define PK_TC_PREF   1
 #define PK_TC_HANDLE 1
+
+/*
+ * pk_overlay.direct is a moment of CLOCK_MONOTONIC in units of 2^30 ns, 1.07 s. Whoever has just
+ * seen that the node has no IPsec policy sets it so many units ahead; a moment that lies further
+ * ahead than anybody sets it is none.
+ */
+#define PK_DIRECT_UNITS 6
+
+static inline __u32 pk_direct_until(__u64 now_ns)
+{
+	return (__u32)(now_ns >> 30) + PK_DIRECT_UNITS;
+}
+
+static inline int pk_direct_holds(__u32 until, __u64 now_ns)
+{
+	return until - (__u32)(now_ns >> 30) - 1 < PK_DIRECT_UNITS;
+}

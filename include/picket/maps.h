@@ -41,26 +41,9 @@ struct pk_overlay {
 	union pk_addr local; /* outer source; the whole overlay is of its family */
 	__be16 port;	     /* UDP; 0 = this node is in no overlay */
 	__u16 pad;
-	__u32 direct; /* a lease: until then the device may be left out; 0 = it may not */
+	__u32 direct; /* a lease (limits.h): until then the device may be left out; 0 = it may not */
 };
 PK_ABI(struct pk_overlay, 32);
-
-/*
- * pk_overlay.direct is a moment of CLOCK_MONOTONIC in units of 2^30 ns, 1.07 s. Whoever has just
- * seen that the node has no IPsec policy sets it so many units ahead; a moment that lies further
- * ahead than anybody sets it is none.
- */
-#define PK_DIRECT_UNITS 6
-
-static inline __u32 pk_direct_until(__u64 now_ns)
-{
-	return (__u32)(now_ns >> 30) + PK_DIRECT_UNITS;
-}
-
-static inline int pk_direct_holds(__u32 until, __u64 now_ns)
-{
-	return until - (__u32)(now_ns >> 30) - 1 < PK_DIRECT_UNITS;
-}
 
 /*
  * pk_node.flags. MORE_BLOCKS: `block` doesn't hold all blocks, so every destination is looked up.
