@@ -41,7 +41,7 @@ struct pk_overlay {
 	union pk_addr local; /* outer source; the whole overlay is of its family */
 	__be16 port;	     /* UDP; 0 = this node is in no overlay */
 	__u16 pad;
-	__u32 direct; /* a lease (limits.h): until then the device may be left out; 0 = it may not */
+	__u32 direct; /* until then the device may be left out (limits.h); 0 = it may not */
 };
 PK_ABI(struct pk_overlay, 32);
 
