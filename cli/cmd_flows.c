@@ -418,7 +418,7 @@ static int flows(struct cli *cli)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	}
 	if (!reader.shown && !cli->quiet && !cli->json && !cli->jsonl)
-		puts("nothing to show");
+		fputs("nothing to show\n", stderr);
 	return cli->quiet && !reader.shown ? CLI_NO : CLI_OK;
 }
 

@@ -339,13 +339,13 @@ static int delete_file(struct cli *cli)
 	bool there;
 
 	if (!*name || *name == '.' || strchr(name, '/'))
-		return cli_usage(cli, "'%s' is no name of a document of this directory", name);
+		return cli_usage(cli, "\"%s\" is no name of a document of this directory", name);
 	if (find_directory(cli, &dir, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (find_file(dir.text, name, &path, &there, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (!there) {
-		pk_fail(&err, 0, "no document '%s' in %s", name, dir.text);
+		pk_fail(&err, 0, "no document \"%s\" in %s", name, dir.text);
 		pk_fix(&err, 0, "picket policy list shows all; those of Consul are deleted there");
 		return cli_fail(cli, &err, CLI_NO);
 	}

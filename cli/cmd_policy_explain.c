@@ -107,6 +107,27 @@ static const char *given(const struct cli *cli, const char *option, int arg)
 	return arg < cli->argc ? cli->argv[arg] : NULL;
 }
 
+/* Takes the question's words, before anybody is asked for the world. */
+static int read_words(const struct cli *cli, struct question *q, struct pk_err *err)
+{
+	const char *missing = NULL;
+
+	q->names[0] = given(cli, "from", 0);
+	q->names[1] = given(cli, "to", 1);
+	if (!given(cli, "port", 2))
+		missing = "the port";
+	if (!q->names[1])
+		missing = "to";
+	if (!q->names[0])
+		missing = "from";
+	if (!missing)
+		return 0;
+	pk_fail(err, 0, "%s is missing", missing);
+	return pk_fix(err, -EINVAL,
+		      "picket policy explain acme/api acme/db 5432/tcp "
+		      "(or icmp:echo-request)");
+}
+
 static int read_question(const struct cli *cli, const struct tables *t, struct question *q,
 			 struct pk_err *err)
 {
@@ -114,16 +135,6 @@ static int read_question(const struct cli *cli, const struct tables *t, struct q
 	struct pk_connection *c = &q->conn;
 	int r;
 
-	q->names[0] = given(cli, "from", 0);
-	q->names[1] = given(cli, "to", 1);
-	if (!q->names[0] || !q->names[1] || !port) {
-		const char *what = q->names[1] ? "the port" : "to";
-
-		pk_fail(err, 0, "%s is missing", q->names[0] ? what : "from");
-		return pk_fix(err, -EINVAL,
-			      "picket policy explain acme/api acme/db 5432/tcp "
-			      "(or icmp:echo-request)");
-	}
 	r = find_peer(q, t, q->names[0], NULL, &c->from, err);
 	if (r == 0)
 		r = find_peer(q, t, q->names[1], c->from.endpoint, &c->to, err);
@@ -227,8 +238,10 @@ int cli_explain(struct cli *cli)
 	PK_OWN(tables_done) struct tables t = { 0 };
 	struct question q = { .wants_live = !cli_has(cli, "world") && !cli_has(cli, "with") };
 	struct pk_err err = { 0 };
-	int r = cli_world(cli, &c, &err);
+	int r = read_words(cli, &q, &err);
 
+	if (r == 0)
+		r = cli_world(cli, &c, &err);
 	q.c = c;
 	if (r == 0 && q.wants_live)
 		cli_live_open(cli, &t.bpf, &t.live, &q.no_live);

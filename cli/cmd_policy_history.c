@@ -108,7 +108,7 @@ static const char *name_given(struct cli *cli, const struct cli_consul_docs *doc
 	const char *name = cli_consul_docs_name(docs, cli->argv[0]);
 
 	if (!name)
-		cli_usage(cli, "'%s' is no name of a document of %s", cli->argv[0], docs->source);
+		cli_usage(cli, "\"%s\" is no name of a document of %s", cli->argv[0], docs->source);
 	return name;
 }
 

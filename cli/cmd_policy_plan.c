@@ -48,7 +48,7 @@ static int drop(struct cli *cli, struct pk_scenario *before, struct pk_scenario 
 				push(changed, before->docs[i]);
 		if (after->n_docs == had)
 			return pk_fix(err,
-				      pk_fail(err, 0, "no document '%.100s' is in force", name),
+				      pk_fail(err, 0, "no document \"%.100s\" is in force", name),
 				      "picket policy list");
 	}
 	return 0;

@@ -49,7 +49,7 @@ static int release_one(struct cli *cli, const char *what)
 	int r = cli_policy_release(cli, what, &doc, &err);
 
 	if (r == -ENODATA) {
-		pk_fail(&err, 0, "nothing of '%.200s' is held", what);
+		pk_fail(&err, 0, "nothing of \"%.200s\" is held", what);
 		pk_fix(&err, 0, "picket policy list");
 		return cli_fail(cli, &err, CLI_NO);
 	}

@@ -235,7 +235,7 @@ int cli_policy_show(struct cli *cli)
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	if (!write_documents(cli, c, &out)) {
-		pk_fail(&err, 0, "no document in force is called '%.100s'", cli->argv[0]);
+		pk_fail(&err, 0, "no document in force is called \"%.100s\"", cli->argv[0]);
 		pk_fix(&err, 0, "picket policy list");
 		return cli_fail(cli, &err, CLI_NO);
 	}

@@ -43,7 +43,7 @@ static int test(struct cli *cli)
 	int worst = CLI_OK;
 
 	if (engine && pk_ask_engine_parse(engine, &options.engine) < 0)
-		return cli_usage(cli, "-engine '%s' is none of reference, compiled, kernel",
+		return cli_usage(cli, "-engine \"%s\" is none of reference, compiled, kernel",
 				 engine);
 	for (int i = 0; i < cli->argc; i++) {
 		int status = test_file(cli, cli->argv[i], &options, &total);

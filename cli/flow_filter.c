@@ -62,6 +62,11 @@ static const struct filter *filter_of(const char *option)
 	return NULL;
 }
 
+static bool is_verdict(const char *word)
+{
+	return !strcmp(word, "denied") || !strcmp(word, "allowed") || !strcmp(word, "revoked");
+}
+
 static int check_value(const struct cli *cli, const struct filter *f, const char *value)
 {
 	struct pk_prefix prefix;
@@ -69,6 +74,8 @@ static int check_value(const struct cli *cli, const struct filter *f, const char
 
 	if (f->what == IP && pk_prefix_parse(value, &prefix) < 0)
 		return cli_usage(cli, "-%s: \"%s\" is no address or prefix", f->option, value);
+	if (strcmp(f->option, "verdict") == 0 && !is_verdict(value))
+		return cli_usage(cli, "-verdict \"%s\" is none of denied, allowed, revoked", value);
 	if (strcmp(f->option, "reason") == 0 && pk_reason_parse(value) < 0)
 		return cli_usage(cli, "-reason: none is called \"%s\"; picket reasons lists them",
 				 value);

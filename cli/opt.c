@@ -184,6 +184,19 @@ static bool asks_help(int argc, char **argv)
 	return false;
 }
 
+/* Shows the commands of a noun that stands without a verb of its own; refuses an unknown one. */
+static int help_of_noun(const char *noun, const char *verb)
+{
+	const char *verbs[64];
+
+	collect(noun, verbs, PK_ARRAY_LEN(verbs));
+	if (!verbs[0] || verb)
+		return unknown(noun, verbs[0] ? verb : NULL);
+	printf("Usage: picket %s <verb> [options] [arguments]\n\nCommands:\n", noun);
+	print_commands(stdout, noun);
+	return CLI_OK;
+}
+
 /* The noun stands without a verb of its own: help is asked for, or the command is half or wrong. */
 static int only_noun(int argc, char **argv, int noun)
 {
@@ -191,13 +204,8 @@ static int only_noun(int argc, char **argv, int noun)
 	const char *verbs[64];
 
 	collect(argv[noun], verbs, PK_ARRAY_LEN(verbs));
-	if (!verbs[0] || verb)
-		return unknown(argv[noun], verbs[0] ? verb : NULL);
-	if (asks_help(argc, argv)) {
-		printf("Usage: picket %s <verb> [options] [arguments]\n\nCommands:\n", argv[noun]);
-		print_commands(stdout, argv[noun]);
-		return CLI_OK;
-	}
+	if (!verbs[0] || verb || asks_help(argc, argv))
+		return help_of_noun(argv[noun], verb);
 	fprintf(stderr, "picket %s: a verb is missing\n", argv[noun]);
 	print_commands(stderr, argv[noun]);
 	fprintf(stderr, "fix: picket %s -help\n", argv[noun]);
@@ -295,6 +303,18 @@ static int find_words(struct cli *cli, int argc, char **argv, int *noun, int *ve
 	return 0;
 }
 
+/* `picket help`, and what stands behind it: the same as `picket ... -help`. */
+static int help_word(int argc, char **argv)
+{
+	const char *verb = argc > 1 ? argv[1] : NULL;
+	const struct cli_command *command = argc ? find_command(argv[0], verb) : NULL;
+
+	if (argc && !command)
+		return help_of_noun(argv[0], verb);
+	cli_help(command);
+	return CLI_OK;
+}
+
 static int check_count(const struct cli *cli)
 {
 	const struct cli_command *c = cli->command;
@@ -313,6 +333,8 @@ int cli_parse(struct cli *cli, int argc, char **argv, bool *done)
 
 	*done = true;
 	find_words(cli, argc, argv, &noun, &verb);
+	if (noun >= 0 && !strcmp(argv[noun], "help"))
+		return help_word(argc - noun - 1, argv + noun + 1);
 	if (noun >= 0 && !cli->command)
 		return only_noun(argc, argv, noun);
 	cli->argv = pk_alloc(((size_t)argc + 1) * sizeof(char *));

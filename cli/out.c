@@ -435,7 +435,7 @@ int cli_list(const struct cli *cli, const struct pk_json *array, const struct cl
 	if (r)
 		return r;
 	if (t.header && !pk_json_first(array)) {
-		puts("nothing to show");
+		fputs("nothing to show\n", stderr);
 		return CLI_OK;
 	}
 	fit(&t, array);

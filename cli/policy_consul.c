@@ -260,7 +260,7 @@ static int delete_one(struct cli *cli, struct cli_consul_docs *docs, const char 
 	const char *name = cli_consul_docs_name(docs, given);
 
 	if (!name)
-		return cli_usage(cli, "'%s' is no name of a document of %s", given, docs->source);
+		return cli_usage(cli, "\"%s\" is no name of a document of %s", given, docs->source);
 	if (cli_has(cli, "history"))
 		return forget(cli, docs, name);
 	return cli_consul_take_out(cli, docs, name, "delete");

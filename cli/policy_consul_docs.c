@@ -94,7 +94,7 @@ int cli_consul_docs_open(struct cli *cli, struct cli_consul_docs *docs)
 
 	docs->tenant_name = cli_get(cli, "namespace");
 	if (docs->tenant_name && !is_namespace(docs->tenant_name))
-		return cli_usage(cli, "'%s' is no namespace of Nomad", docs->tenant_name);
+		return cli_usage(cli, "\"%s\" is no namespace of Nomad", docs->tenant_name);
 	if (cli_consul_open(cli, &docs->consul, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
 	set_source(docs);
@@ -169,7 +169,8 @@ int cli_consul_none(const struct cli *cli, const struct cli_consul_docs *docs, c
 
 	if (r != CLI_OK)
 		return r;
-	pk_fail(&err, 0, "no document '%.100s' below %s%s", name, docs->consul.prefix, docs->below);
+	pk_fail(&err, 0, "no document \"%.100s\" below %s%s", name, docs->consul.prefix,
+		docs->below);
 	if (docs->consul.home)
 		pk_fix(&err, 0, "picket policy list -nomad shows those that there are");
 	else

@@ -100,7 +100,7 @@ int cli_consul_show(struct cli *cli)
 		return r;
 	name = cli_consul_docs_name(&docs, cli->argv[0]);
 	if (!name)
-		return cli_usage(cli, "'%s' is no name of a document of %s", cli->argv[0],
+		return cli_usage(cli, "\"%s\" is no name of a document of %s", cli->argv[0],
 				 docs.source);
 	found = cli_consul_docs_find(&docs, name);
 	if (!found)

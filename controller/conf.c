@@ -315,7 +315,8 @@ static int load(struct pk_config *c, const struct pk_config_args *args, struct p
 		path = usual.config;
 	if (stat(path, &st) < 0) {
 		if (args->path || errno != ENOENT)
-			return pk_fail(err, errno, "%s", path);
+			return pk_fix(err, pk_fail(err, errno, "%s", path),
+				      "name a file or a directory that is there by -config");
 	} else {
 		c->from_directory = S_ISDIR(st.st_mode);
 		r = c->from_directory ? read_dir(c, path, err) : read_file(c, path, err);

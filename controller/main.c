@@ -14,6 +14,7 @@
 #include "log.h"
 #include "logger.h"
 #include "own.h"
+#include "str.h"
 #include "systemd.h"
 
 static const char usage[] =
@@ -112,11 +113,55 @@ static int print_schema(void (*schema)(struct pk_str *out))
 	return 0;
 }
 
+/* Takes an option that has a value, and sets *value; false: it is none, or its value is no good. */
+static bool take_value(struct options *o, char **argv, int *i, const char **value)
+{
+	if (argv[*i][0] != '-')
+		return false;
+	if ((*value = value_of(argv, i, "config")))
+		o->args.path = *value;
+	else if ((*value = value_of(argv, i, "root")))
+		o->args.root = *value;
+	else if ((*value = value_of(argv, i, "log-level")))
+		return level_of(*value, &o->level) == 0;
+	return *value && **value;
+}
+
+/* Says what is wrong with a word of the command line; value is what stood for it, or NULL. */
+static int refuse(const char *word, const char *value)
+{
+	static const char *const names[] = { "config",
+					     "root",
+					     "log-level",
+					     "print-config",
+					     "print-schema",
+					     "print-conflist-schema",
+					     "check-upgrade",
+					     "accept-missing-config",
+					     "version",
+					     "help",
+					     NULL };
+	const char *near = word[0] == '-' ? pk_nearest(word + 1 + (word[1] == '-'), names) : NULL;
+
+	if (value && *value)
+		fprintf(stderr, "picketd: \"%s\" is none of error, warn, info, debug\n", value);
+	else if (value)
+		fprintf(stderr, "picketd: %s needs a value\n", word);
+	else if (near)
+		fprintf(stderr, "picketd: unknown option \"%s\", did you mean \"-%s\"?\n", word,
+			near);
+	else
+		fprintf(stderr, "picketd: unknown %s \"%s\"\n",
+			word[0] == '-' ? "option" : "argument", word);
+	fprintf(stderr, "fix: %s\n", "picketd -help");
+	return 2;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse(struct options *o, char **argv)
 {
 	for (int i = 1; argv[i]; i++) {
-		const char *v;
+		const char *word = argv[i], *v = NULL;
 
 		if (is_flag(argv[i], "help") || is_flag(argv[i], "h")) {
 			fputs(usage, stdout);
@@ -132,19 +177,8 @@ static int parse(struct options *o, char **argv)
 			return print_schema(pk_config_schema);
 		if (is_flag(argv[i], "print-conflist-schema"))
 			return print_schema(cni_conf_schema);
-		if (argv[i][0] == '-' && (v = value_of(argv, &i, "config")) && *v) {
-			o->args.path = v;
-			continue;
-		}
-		if (argv[i][0] == '-' && (v = value_of(argv, &i, "root")) && *v) {
-			o->args.root = v;
-			continue;
-		}
-		if (argv[i][0] == '-' && (v = value_of(argv, &i, "log-level")) &&
-		    level_of(v, &o->level) == 0)
-			continue;
-		fprintf(stderr, "picketd: what is \"%s\"?\n%s", argv[i], usage);
-		return 2;
+		if (!take_value(o, argv, &i, &v))
+			return refuse(word, v);
 	}
 	return -1;
 }

@@ -233,7 +233,7 @@ static int too_large(const struct pk_engine *engine, const struct oversize *o, s
 	size_t max = max_verdicts(engine, tenant_name != NULL);
 
 	pk_fail(err, 0,
-		"a rule set for '%.128s' is too large, of more than %zu verdict entries, of "
+		"a rule set for \"%.128s\" is too large, of more than %zu verdict entries, of "
 		"prefixes that overlap too often, or of more than its tenant has left: it stays as "
 		"it was (%zu alike)",
 		tenant_name ? tenant_name : "init", max, o->n);

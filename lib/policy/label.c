@@ -169,7 +169,7 @@ static int check_reserved(const struct pk_label_set *set, bool *init, struct pk_
 		if (strncmp(key, "reserved:", 9) != 0)
 			continue;
 		if (strcmp(key, INIT) != 0)
-			return pk_fail(err, 0, "label '%s' is Picket's own", key);
+			return pk_fail(err, 0, "label \"%s\" is Picket's own", key);
 		*init = true;
 	}
 	return 0;
@@ -187,9 +187,9 @@ int pk_label_set_finish(struct pk_label_set *set, struct pk_err *err)
 	drop_doubles(set);
 	ns = pk_label_set_get(set, NAMESPACE);
 	if (ns && set->init)
-		return pk_fail(err, 0, "reserved:init beside the namespace '%s'", ns->value);
+		return pk_fail(err, 0, "reserved:init beside the namespace \"%s\"", ns->value);
 	if (ns && ns + 1 < set->known + set->n_known && strcmp(ns[1].key, NAMESPACE) == 0)
-		return pk_fail(err, 0, "two namespaces, '%s' and '%s'", ns->value, ns[1].value);
+		return pk_fail(err, 0, "two namespaces, \"%s\" and \"%s\"", ns->value, ns[1].value);
 	if (set->init || (!ns && !pk_label_set_is_unknown(set, NAMESPACE))) {
 		quarantine(set);
 		ns = NULL;

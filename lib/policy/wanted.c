@@ -170,12 +170,12 @@ static bool find_declared(struct pk_engine *engine, const struct rule_obj *r, co
 		return true;
 	if (!declared_may(d, r->doc))
 		snprintf(found(f, r, ent)->what, sizeof(f->at->what),
-			 "opens nothing to service '%.60s': the operator's \"services\" doesn't "
+			 "opens nothing to service \"%.60s\": the operator's \"services\" doesn't "
 			 "list this namespace in its \"tenants\"",
 			 part->services->name);
 	else
 		snprintf(found(f, r, ent)->what, sizeof(f->at->what),
-			 "no instance of the declared service '%.80s' counts now",
+			 "no instance of the declared service \"%.80s\" counts now",
 			 part->services->name);
 	return true;
 }
@@ -190,7 +190,7 @@ static void find_services(struct pk_engine *engine, const struct rule_obj *r, st
 		part.n_services = 1;
 		if (!matches_any(engine, ent, &part) && !find_declared(engine, r, ent, &part, f))
 			snprintf(found(f, r, ent)->what, sizeof(f->at->what),
-				 "no endpoint registers service '%.80s'", part.services->name);
+				 "no endpoint registers service \"%.80s\"", part.services->name);
 	}
 }
 
@@ -275,9 +275,9 @@ static void find_in_entry(struct pk_engine *engine, const struct rule_obj *r, st
 	for (size_t i = 0; i < e->n_ports; i++)
 		if (e->ports[i].label && !is_port_of_any(engine, r, ent, e->ports[i].label))
 			snprintf(found(f, r, ent)->what, sizeof(f->at->what),
-				 ent->dir == PK_INGRESS
-					 ? "no endpoint that it selects has a port labelled '%.80s'"
-					 : "none of the peers has a port labelled '%.80s'",
+				 "%s has a port labelled \"%.80s\"",
+				 ent->dir == PK_INGRESS ? "no endpoint that it selects"
+							: "none of the peers",
 				 e->ports[i].label);
 }
 

@@ -181,9 +181,15 @@ def test_columns_are_chosen_of_lists_alone(root):
 @pytest.mark.parametrize("words", ["endpoint list -namespace none", "flows -job none", "ip list"])
 def test_nothing_is_said_not_shown_as_a_bare_header(root, words):
     done = root.pipe(*words.split())
-    assert (done.returncode, done.stdout) == (0, b"nothing to show\n")
+    assert (done.returncode, done.stdout) == (0, b"") and done.stderr.endswith(b"nothing to show\n"), done
     shown = root.pipe(*words.split(), "-o", "jsonl").stdout
     assert not shown or b"lostEvents" in shown
+
+
+def test_a_verdict_that_there_is_not_is_refused(root):
+    done = root.pipe("flows", "-verdict", "deny")
+    assert (done.returncode, done.stdout) == (2, b"") and b'-verdict "deny" is none of denied, allowed, revoked' in done.stderr
+    assert root.pipe("flows", "-verdict", "denied").returncode == 0
 
 
 def test_times_in_text_are_local(root):

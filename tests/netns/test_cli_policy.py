@@ -223,7 +223,7 @@ def test_explain_says_what_it_takes_for_the_world(shop):
 
 
 @pytest.mark.parametrize("source, target, says", [
-    ("acme", "acme/db", '"acme" may be'), ("acme/a", "acme/db", "'acme/a' is no endpoint"),
+    ("acme", "acme/db", '"acme" may be'), ("acme/a", "acme/db", '"acme/a" is no endpoint'),
     ("host", "world:203.0.113.1", "neither side"), ("acme/api", None, "to is missing")])
 def test_explain_refuses_what_it_cannot_tell(shop, source, target, says):
     done = shop.node.picket("policy", "explain", source, *([target, "80"] if target else []), check=False)

@@ -64,8 +64,8 @@ def test_a_document_comes_changes_and_goes(cli):
     assert cli.ok("show", "-consul", "deny") == cli.keys()["operator/deny"]
     assert "deny: deleted" in cli.ok("delete", "-consul", "consul/operator/deny")
     assert not cli.keys()
-    cli.refused("no document 'deny'", "delete", "-consul", "deny", status=1)
-    cli.refused("no document 'deny'", "show", "-consul", "deny", status=1)
+    cli.refused('no document "deny"', "delete", "-consul", "deny", status=1)
+    cli.refused('no document "deny"', "show", "-consul", "deny", status=1)
 
 
 def test_nodes_that_read_it_enforce_it(node, consul, cli):
@@ -390,7 +390,7 @@ def test_a_history_can_be_forgotten(cli):
     cli.refused("say -consul", "delete", "-history", "deny")
     assert "deny: deleted with its history" in cli.ok("delete", "-consul", "-history", "deny")
     assert set(cli.consul.keys) == others and len(cli.consul.transactions[-1]) == 4, "all in one transaction"
-    cli.refused("no document 'deny'", "delete", "-consul", "-history", "deny", status=1)
+    cli.refused('no document "deny"', "delete", "-consul", "-history", "deny", status=1)
     cli.ok("delete", "-consul", "deny2")
     assert len(cli.consul.keys) == 3, "log and two texts of what is gone"
     assert not cli("delete", "-consul", "-history", "deny2").stderr
@@ -428,7 +428,7 @@ def test_what_a_token_may_not_read_is_said(cli):
         assert done.returncode == 0 and "hides keys" in done.stderr and len(json.loads(done.stdout)) == 1, done
         cli.consul.unseen = ""
         assert not cli("list", "-consul", **token).stderr and not cli("history", **token).stderr
-        cli.refused("no document 'none'", "show", "-consul", "none", status=1, **token)
+        cli.refused('no document "none"', "show", "-consul", "none", status=1, **token)
 
 
 def test_without_a_token_consul_does_not_say_what_it_hides(cli):

@@ -44,8 +44,8 @@ def test_a_document_comes_changes_and_goes(cli):
     assert json.loads(cli.ok("show", "deny")) == dict(DENY, audit=True)
     assert "deny: deleted" in cli.ok("delete", "nomad/operator/deny")
     assert not cli.variables("policies/")
-    cli.refused("no document 'deny'", "delete", "deny", status=1)
-    cli.refused("no document 'deny'", "show", "deny", status=1)
+    cli.refused('no document "deny"', "delete", "deny", status=1)
+    cli.refused('no document "deny"', "show", "deny", status=1)
 
 
 def test_history_and_the_way_back(cli):

@@ -149,7 +149,7 @@ def test_without_a_declaration_the_catalogue_is_not_asked(node):
         assert consul.count("/v1/health/") == 0         # nobody names "other", and "pg" isn't declared
         assert service(node, "other")["state"] == "idle"
         unresolved = node.picket("policy", "show", "pg").stdout
-        assert "no endpoint registers service 'pg'" in unresolved
+        assert 'no endpoint registers service "pg"' in unresolved
 
 
 def test_a_tenant_that_is_not_listed_opens_nothing(node):

@@ -375,7 +375,7 @@ static void a_bomb_is_its_tenants_alone(void **state)
 	pk_engine_set_documents(engine, (struct pk_document *[]){ bomb, other }, 2);
 	assert_int_equal(pk_engine_compile(engine, &err), -EFBIG);
 	assert_int_equal(err.code, PK_CODE_CAPACITY);
-	assert_non_null(strstr(err.text, "a rule set for 'x' is too large"));
+	assert_non_null(strstr(err.text, "a rule set for \"x\" is too large"));
 	assert_true(err.fix[0]);
 	assert_ptr_equal(pk_engine_image(engine, "x/a"), before[0]);
 	assert_ptr_not_equal(pk_engine_image(engine, "y/b"), before[1]);

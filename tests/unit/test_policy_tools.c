@@ -462,21 +462,21 @@ static const struct {
 	{ X("{},\"egressDeny\":[{\"toEndpoints\":[{\"matchLabels\":{\"namespace\":\"z\"}}]}]"),
 	  "toEndpoints[0] matches no endpoint" },
 	{ X("{},\"egress\":[{\"toServices\":[{\"name\":\"pg\"},{\"name\":\"redis\"}]}]"),
-	  "no endpoint registers service 'redis'" },
+	  "no endpoint registers service \"redis\"" },
 	{ X("{},\"egress\":[{\"toServices\":[{\"name\":\"pg\",\"namespace\":\"y\"}]}]"),
-	  "no endpoint registers service 'pg'" },
+	  "no endpoint registers service \"pg\"" },
 	{ X("{\"matchLabels\":{\"job\":\"b\"}},\"ingress\":[{\"toPorts\":[{\"ports\":[{\"port\":"
 	    "\"http\"}]"
 	    "}]}]"),
-	  "no endpoint that it selects has a port labelled 'http'" },
+	  "no endpoint that it selects has a port labelled \"http\"" },
 	{ X("{},\"egress\":[{\"toEndpoints\":[{\"matchLabels\":{\"job\":\"b\"}}],\"toPorts\":[{"
 	    "\"ports\":[{"
 	    "\"port\":\"http\"}]}]}]"),
-	  "none of the peers has a port labelled 'http'" },
+	  "none of the peers has a port labelled \"http\"" },
 	{ X("{},\"egress\":[{\"toCIDR\":[\"203.0.113.0/"
 	    "24\"],\"toPorts\":[{\"ports\":[{\"port\":\"http\"}]}]}"
 	    "]"),
-	  "none of the peers has a port labelled 'http'" },
+	  "none of the peers has a port labelled \"http\"" },
 	{ X("{},\"ingress\":[{\"toPorts\":[{\"ports\":[{\"port\":\"http\"},{\"port\":80}]}]}]"),
 	  NULL },
 	{ X("{},\"egress\":[{\"toEndpoints\":[{\"matchLabels\":{\"job\":\"a\"}}],\"toPorts\":[{"

@@ -201,7 +201,7 @@ static int ask_compiled(struct pk_asker *asker, const struct pk_question *q,
 	struct pk_image_facts facts;
 
 	if (!image)
-		return pk_fail(err, ENOENT, "endpoint '%s' has no rule set", q->subject->key);
+		return pk_fail(err, ENOENT, "endpoint \"%s\" has no rule set", q->subject->key);
 	/* The data path answers an endpoint's packets to itself before it asks any table. */
 	if (q->peer.party == PK_PARTY_ENDPOINT && q->peer.endpoint == q->subject) {
 		out->live = (struct pk_judgement){ .verdict = PK_ALLOW,

@@ -70,7 +70,7 @@ static int put(struct state *st, const struct bpf_map *map, const void *key, con
 {
 	if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY) == 0)
 		return 0;
-	return pk_fail(st->err, errno, "write table '%s'", bpf_map__name(map));
+	return pk_fail(st->err, errno, "write table \"%s\"", bpf_map__name(map));
 }
 
 static int put_list(struct state *st, const struct pk_cidr_list *list, uint32_t *number)
@@ -335,7 +335,7 @@ static int kernel_ask(void *arg, const struct pk_question *q, struct pk_verdict_
 
 	HASH_FIND_STR(st->subjects, q->subject->key, s);
 	if (!s || !image)
-		return pk_fail(err, ENOENT, "endpoint '%s' has no rule set", q->subject->key);
+		return pk_fail(err, ENOENT, "endpoint \"%s\" has no rule set", q->subject->key);
 	pk_ask_facts(st->engine, image, q, &facts, classes, PK_ARRAY_LEN(classes));
 	query = (struct pk_query){ .rule_set = s->rule_set,
 				   .slot = s->slot,
@@ -368,7 +368,7 @@ struct pk_judge *pk_judge_start(const int *fds, struct pk_err *err)
 		struct bpf_map *map = bpf_object__find_map_by_name(skel->obj, pk_map_name(i));
 
 		if (map && bpf_map__reuse_fd(map, fds[i]) < 0) {
-			pk_fail(err, errno, "take table '%s'", pk_map_name(i));
+			pk_fail(err, errno, "take table \"%s\"", pk_map_name(i));
 			return NULL;
 		}
 	}

@@ -19,12 +19,12 @@ static int by_address(const struct pk_scenario *c, const char *text, enum pk_par
 
 	*out = (struct pk_peer){ .party = is };
 	if (pk_addr_parse(text, &out->address) < 0)
-		return pk_fail(err, 0, "'%s' is not an address", text);
+		return pk_fail(err, 0, "\"%s\" is not an address", text);
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep))
 		for (size_t i = 0; i < ep->n_addresses; i++)
 			if (pk_addr_equal(&ep->addresses[i], &out->address)) {
-				pk_fail(err, 0, "%s is the address of endpoint '%s'", text,
+				pk_fail(err, 0, "%s is the address of endpoint \"%s\"", text,
 					ep->key);
 				return pk_fix(err, -EINVAL, "name the endpoint");
 			}
@@ -124,7 +124,7 @@ int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_pe
 	r = c->live ? pk_scenario_find(c, text, NULL, out, err) : -ENOENT;
 	if (r != -ENOENT)
 		return r;
-	pk_fail(err, 0, "'%.100s' is no endpoint", text);
+	pk_fail(err, 0, "\"%.100s\" is no endpoint", text);
 	return pk_fix(err, -ENOENT,
 		      "an endpoint's name, host, remote-node, world:ADDRESS or unknown:ADDRESS");
 }
@@ -162,8 +162,8 @@ int pk_scenario_port(const char *text, const struct pk_peer *to, uint8_t *proto,
 		*slash = '\0';
 		if (pk_protocol_parse(slash + 1, proto) < 0 || *proto == PK_PROTO_ANY)
 			return pk_fix(err,
-				      pk_fail(err, 0, "port '%.60s': '%.20s' is no protocol", text,
-					      slash + 1),
+				      pk_fail(err, 0, "port \"%.60s\": \"%.20s\" is no protocol",
+					      text, slash + 1),
 				      "write it as \"80/tcp\", udp, sctp");
 	}
 	if (pk_parse_u64(copy, 65535, &number) == 0) {
@@ -175,7 +175,7 @@ int pk_scenario_port(const char *text, const struct pk_peer *to, uint8_t *proto,
 	/* "gre", "47" would be a port: protocols without ports by name. */
 	if (!slash && pk_protocol_parse(copy, proto) == 0 && !pk_protocol_has_ports(*proto))
 		return 0;
-	pk_fail(err, 0, "port '%.60s' is neither a number nor a port label of the destination",
+	pk_fail(err, 0, "port \"%.60s\" is neither a number nor a port label of the destination",
 		text);
 	return pk_fix(err, -EINVAL, "write it as \"80/tcp\"");
 }
@@ -189,7 +189,7 @@ int pk_scenario_protocol(const char *text, uint8_t *proto, struct pk_err *err)
 		return 0;
 	}
 	if (pk_protocol_parse(text, proto) < 0 || *proto == PK_PROTO_ANY)
-		return pk_fail(err, 0, "'%.40s' is no protocol", text);
+		return pk_fail(err, 0, "\"%.40s\" is no protocol", text);
 	return 0;
 }
 
@@ -223,11 +223,11 @@ int pk_scenario_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *por
 	if (slash) {
 		*slash = '\0';
 		if (pk_parse_u64(slash + 1, 255, &code) < 0)
-			return pk_fail(err, 0, "icmp '%.60s': the code is not 0..255", text);
+			return pk_fail(err, 0, "icmp \"%.60s\": the code is not 0..255", text);
 	}
 	if (pk_icmp_type(copy, v6, true, &type) < 0)
 		return pk_fix(err,
-			      pk_fail(err, 0, "icmp '%.60s' is no type of %s", text,
+			      pk_fail(err, 0, "icmp \"%.60s\" is no type of %s", text,
 				      v6 ? "ICMPv6" : "ICMP"),
 			      "a name like echo-request, TYPE or TYPE/CODE");
 	*proto = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command lines of the programs, without a node: help, and what is said of a word that is none."""
+import os
+import subprocess
+
+import pytest
+
+from test_commands import BUILD
+
+
+def done(program, *words):
+    """(exit status, standard output, standard error)"""
+    said = subprocess.run([os.path.join(BUILD, program), *words], capture_output=True, text=True, check=False, timeout=20)
+    return said.returncode, said.stdout, said.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["endpoint"], ["endpoint", "list"], ["policy", "validate"], ["status"]], ids=" ".join)
+def test_help_is_a_word_too(words):
+    assert done("picket", "help", *words) == done("picket", *words, "-help")
+    assert done("picket", "help", *words)[0] == 0
+
+
+def test_help_for_what_there_is_not():
+    assert done("picket", "help", "endpont") == done("picket", "endpont")
+    assert done("picket", "help", "endpoint", "lst") == done("picket", "endpoint", "lst")
+
+
+@pytest.mark.parametrize("words, says", [
+    (["-prnt-config"], 'unknown option "-prnt-config", did you mean "-print-config"?'), (["-zzzzzzz"], 'unknown option "-zzzzzzz"'),
+    (["start"], 'unknown argument "start"'), (["-config"], "-config needs a value"), (["-root="], "-root= needs a value"), (["-log-level"], "-log-level needs a value"),
+    (["-log-level", "loud"], '"loud" is none of error, warn, info, debug'), (["-config", "", "-root", "/"], "-config needs a value")], ids=str)
+def test_a_word_of_picketd_that_is_none(words, says):
+    assert done("picketd", *words) == (2, "", f"picketd: {says}\nfix: picketd -help\n")
+
+
+def test_a_configuration_that_is_not_there(tmp_path):
+    status, _, said = done("picketd", "-config", tmp_path / "none.json")
+    assert status == 1 and "none.json: No such file or directory; fix: name a file or a directory that is there by -config" in said
+
+
+@pytest.mark.parametrize("words, missing", [([], "from"), (["acme/api"], "to"), (["acme/api", "acme/db"], "the port"), (["-to", "acme/db"], "from")], ids=str)
+def test_half_a_question_is_refused_before_picketd_is_asked(tmp_path, words, missing):
+    status, _, said = done("picket", "-root", tmp_path, "explain", *words)
+    assert status == 2 and f"{missing} is missing\nfix: picket policy explain" in said
