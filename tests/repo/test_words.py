@@ -21,7 +21,7 @@ def test_help_is_a_word_too(words):
 
 
 def test_help_for_what_there_is_not():
-    assert done("picket", "help", "endpont") == done("picket", "endpont")
+    assert done("picket", "help", "frobble") == done("picket", "frobble")
     assert done("picket", "help", "endpoint", "lst") == done("picket", "endpoint", "lst")
 
 
