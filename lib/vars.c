@@ -254,21 +254,59 @@ void pk_var_encode(const char *item, const char *value, const char *node, struct
 	pk_jw_close(&w, '}');
 }
 
+enum { NODES, NODE, NODE_ID, NODE_STATUS };
+
+static const struct pk_stream_node node_nodes[] = {
+	[NODES] = { NODES, NULL, PK_STREAM_ARRAY },
+	[NODE] = { NODES, PK_STREAM_EACH, PK_STREAM_OBJECT },
+	[NODE_ID] = { NODE, "ID", PK_STREAM_TEXT },
+	[NODE_STATUS] = { NODE, "Status", PK_STREAM_TEXT },
+};
+static const struct pk_stream_table node_table = {
+	.name = "Nomad's nodes", .nodes = node_nodes, .n = PK_ARRAY_LEN(node_nodes), .text_max = 64
+};
+
+struct node_reader {
+	pk_vars_node_fn *fn; /* NULL: what can't be read is looked for alone */
+	void *arg;
+	char id[64];
+	bool known, ready;
+};
+
+static int on_node_event(void *arg, const struct pk_stream_event *e)
+{
+	struct node_reader *r = arg;
+
+	if (e->what == PK_STREAM_VALUE && e->node == NODE_ID && e->text)
+		snprintf(r->id, sizeof(r->id), "%s", e->text);
+	if (e->what == PK_STREAM_VALUE && e->node == NODE_STATUS && e->text) {
+		r->known = true;
+		r->ready = strcmp(e->text, "ready") == 0;
+	}
+	if (e->what != PK_STREAM_END || e->node != NODE)
+		return 0;
+	if (r->fn && r->known && *r->id)
+		r->fn(r->arg, r->id, r->ready);
+	*r->id = '\0';
+	r->known = false;
+	return 0;
+}
+
+static int read_nodes(const char *body, size_t len, struct node_reader *r, struct pk_err *err)
+{
+	struct pk_stream *stream = pk_stream_new(&node_table, on_node_event, r);
+	int result = pk_stream_feed(stream, body, len, err);
+
+	if (result == 0)
+		result = pk_stream_end(stream, err);
+	pk_stream_free(stream);
+	return result;
+}
+
 int pk_vars_nodes(const char *body, size_t len, pk_vars_node_fn *fn, void *arg, struct pk_err *err)
 {
-	own_json *doc = NULL;
+	struct node_reader look = { 0 }, tell = { .fn = fn, .arg = arg };
+	int r = read_nodes(body, len, &look, err);
 
-	if (pk_json_parse("Nomad's nodes", body, len, PK_JSON_RELAXED, &doc, err) < 0)
-		return -EINVAL;
-	if (pk_json_type(pk_json_root(doc)) != PK_JSON_ARRAY)
-		return pk_fail(err, 0, "Nomad's nodes: no list");
-	for (const struct pk_json *v = pk_json_first(pk_json_root(doc)); v; v = pk_json_next(v)) {
-		bool is_node = pk_json_type(v) == PK_JSON_OBJECT;
-		const char *id = is_node ? pk_json_string(pk_json_get(v, "ID")) : NULL;
-		const char *status = id ? pk_json_string(pk_json_get(v, "Status")) : NULL;
-
-		if (status)
-			fn(arg, id, strcmp(status, "ready") == 0);
-	}
-	return 0;
+	return r < 0 ? r : read_nodes(body, len, &tell, err);
 }

@@ -59,6 +59,6 @@ void pk_var_done(struct pk_var *var);
 /* Writes the body of its PUT; node may be NULL. */
 void pk_var_encode(const char *item, const char *value, const char *node, struct pk_str *out);
 
-/* Tells of each node of /v1/nodes whether it is ready. */
+/* Tells of each node of /v1/nodes whether it is ready; of none where the answer can't be read. */
 typedef void pk_vars_node_fn(void *arg, const char *id, bool ready);
 int pk_vars_nodes(const char *body, size_t len, pk_vars_node_fn *fn, void *arg, struct pk_err *err);

@@ -56,11 +56,8 @@ bool pk_api_is_settled(const struct pk_local_endpoint *m)
 
 bool pk_api_is_shut(const struct pk_parts *p, const struct pk_local_endpoint *m)
 {
-	struct pk_sync_state state;
-
-	pk_sync_state(p->sync, m, &state);
-	return pk_sync_bpf(p->sync) && m->open && m->epoch_matches && !state.rule_set &&
-	       !pk_guard_is_gone(m);
+	return pk_sync_bpf(p->sync) && m->open && m->epoch_matches &&
+	       !pk_enforced_has_tables(p->sync, m) && !pk_guard_is_gone(m);
 }
 
 static void count_endpoint(const struct pk_parts *p, const struct pk_local_endpoint *m,

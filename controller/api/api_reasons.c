@@ -124,6 +124,8 @@ static void shut_reason(const struct pk_parts *p, struct pk_reasons *r,
 	const struct pk_local_endpoint *ep;
 	char text[256];
 
+	if (!n->shut)
+		return;
 	for (size_t i = 0; (ep = pk_model_at(p->model, i)); i++)
 		if (pk_api_is_settled(ep) && pk_api_is_shut(p, ep))
 			break;

@@ -10,7 +10,8 @@
 
 #define WAIT_S	  20 /* a restored snapshot ends no wait: it shows by the next answer */
 #define BODY_MAX  (64u << 20)
-#define NODES_MS  10000
+#define NODES_MS  10000 /* at least, between two answers: each names all nodes */
+#define NODES_S	  60	/* a node's state may not change for long, and a restored one shows then */
 #define NODES_MAX (16u << 20)
 
 static bool on_bytes(void *arg, const char *bytes, size_t n)
@@ -178,6 +179,7 @@ static void on_nodes(void *arg, const struct pk_http_reply *reply)
 	else if (pk_vars_nodes(reply->body, reply->len, on_node, v, &err) < 0)
 		answer.why = err.text;
 	if (answer.why) {
+		v->nodes_index = 0;
 		pk_timer_set(v->nodes_timer, pk_backoff_ms(v->nodes_failures++));
 		/* Whoever was heard of lives, as far as is known, until Nomad says otherwise. */
 		if (!v->knows_nodes)
@@ -186,19 +188,31 @@ static void on_nodes(void *arg, const struct pk_http_reply *reply)
 	}
 	v->nodes_failures = 0;
 	v->knows_nodes = true;
+	/* Behind what was heard before there is another history: it is asked whole, without a wait. */
+	v->nodes_index = reply->index < v->nodes_index ? 0 : reply->index;
 	drop_nodes(v, false);
 	pk_timer_set(v->nodes_timer, NODES_MS + pk_backoff_ms(0));
 	vars_serve_soon(v);
 }
 
+/*
+ * Asks for all nodes once any of them changes. What isn't ready can't be asked for alone: one that
+ * is in no list any more isn't ready either.
+ */
 static void ask_nodes(void *arg)
 {
 	struct vars_store *v = arg;
-	struct pk_service_call call = { .path = "/v1/nodes?stale=true",
-					.cap = NODES_MAX,
+	own_str path = { 0 };
+	struct pk_service_call call = { .cap = NODES_MAX,
 					.turn = v->nodes_failures,
 					.timeout_ms = VARS_TIMEOUT_MS };
 
+	pk_str_add(&path, "/v1/nodes?stale=true");
+	if (v->nodes_index) {
+		pk_str_addf(&path, "&index=%lu&wait=%ds", v->nodes_index, NODES_S);
+		call.timeout_ms += NODES_S * 1000 * 17 / 16;
+	}
+	call.path = path.text;
 	v->nodes_call = vars_start(v, &call, on_nodes, v, NULL);
 	if (!v->nodes_call)
 		pk_timer_set(v->nodes_timer, pk_backoff_ms(v->nodes_failures++));

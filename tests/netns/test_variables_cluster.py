@@ -258,3 +258,14 @@ def test_a_share_in_several_variables(cluster, nomad):
 
 def nomad_place(key):
     return "default", ROOT + key
+
+
+def test_nodes_are_asked_for_once_one_of_them_changes(cluster, nomad):
+    """Each answer names all nodes. Where the history is another one they are asked for anew."""
+    cluster.start()
+    whole, waits = "/v1/nodes?stale=true", "/v1/nodes?stale=true&index="
+    wait_for(lambda: nomad.count(waits), "a question that waits", 60)
+    assert all("&wait=60s" in path for path in nomad.requests if waits in path)
+    first = nomad.requests.count(whole)
+    nomad.rewind(5)
+    wait_for(lambda: nomad.requests.count(whole) > first, "one that doesn't", 60)

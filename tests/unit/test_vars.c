@@ -180,12 +180,23 @@ static void test_nodes(void **state)
 	static const char text[] =
 		"[{\"ID\":\"a\",\"Status\":\"ready\"},{\"ID\":\"b\",\"Status\":\"down\"},"
 		"{\"ID\":\"c\"},7]";
-	own_str found = { 0 };
+	own_str found = { 0 }, deep = { 0 };
 
 	(void)state;
+	pk_str_add(&deep, "[{\"Drivers\":");
+	for (int i = 0; i < 500; i++)
+		pk_str_add(&deep, "[");
+	for (int i = 0; i < 500; i++)
+		pk_str_add(&deep, "]");
+	pk_str_add(&deep, ",\"ID\":\"z\",\"Status\":\"ready\"}]");
 	assert_int_equal(pk_vars_nodes(text, strlen(text), on_node, &found, NULL), 0);
 	assert_string_equal(found.text, "a=1 b=0 ");
 	assert_true(pk_vars_nodes("{}", 2, on_node, &found, NULL) < 0);
+	for (size_t len = 0; len < strlen(text); len++)
+		assert_true(pk_vars_nodes(text, len, on_node, &found, NULL) < 0);
+	assert_string_equal(found.text, "a=1 b=0 "); /* of half an answer nothing is told */
+	assert_int_equal(pk_vars_nodes(deep.text, deep.len, on_node, &found, NULL), 0);
+	assert_string_equal(found.text, "a=1 b=0 z=1 ");
 }
 
 int main(void)
