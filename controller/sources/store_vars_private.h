@@ -88,7 +88,7 @@ struct vars_store {
 	struct pk_pace pace;
 	uint64_t number, answered; /* of the list that is under way or was last; that was good */
 	uint64_t index, restored;
-	uint64_t nodes_index; /* of the last answer about nodes; 0: the next one is to come at once */
+	uint64_t nodes_index; /* of the last answer about nodes; 0: the next one doesn't wait */
 	uint64_t forgot;   /* the latest index of what went and isn't kept any more */
 	uint64_t stirs;	   /* how often a node came to live, or ceased to */
 	uint64_t served;   /* calls that ended */
