@@ -188,7 +188,7 @@ static void on_nodes(void *arg, const struct pk_http_reply *reply)
 	}
 	v->nodes_failures = 0;
 	v->knows_nodes = true;
-	/* Behind what was heard before there is another history: it is asked whole, without a wait. */
+	/* Behind what was heard before there is another history: the next question doesn't wait. */
 	v->nodes_index = reply->index < v->nodes_index ? 0 : reply->index;
 	drop_nodes(v, false);
 	pk_timer_set(v->nodes_timer, NODES_MS + pk_backoff_ms(0));

@@ -89,12 +89,12 @@ struct vars_store {
 	uint64_t number, answered; /* of the list that is under way or was last; that was good */
 	uint64_t index, restored;
 	uint64_t nodes_index; /* of the last answer about nodes; 0: the next one doesn't wait */
-	uint64_t forgot;   /* the latest index of what went and isn't kept any more */
-	uint64_t stirs;	   /* how often a node came to live, or ceased to */
-	uint64_t served;   /* calls that ended */
-	uint64_t pass;	   /* looks at all calls */
-	bool went_back;	   /* this list shows that the store is older than it was */
-	bool fresh, waits; /* the next list is to answer at once; the one under way waits */
+	uint64_t forgot;      /* the latest index of what went and isn't kept any more */
+	uint64_t stirs;	      /* how often a node came to live, or ceased to */
+	uint64_t served;      /* calls that ended */
+	uint64_t pass;	      /* looks at all calls */
+	bool went_back;	      /* this list shows that the store is older than it was */
+	bool fresh, waits;    /* the next list is to answer at once; the one under way waits */
 	bool knows_nodes;
 	unsigned int failures, nodes_failures;
 	char *reading; /* the key of read */
