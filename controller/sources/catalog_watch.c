@@ -14,6 +14,10 @@
 #define TIMEOUT_MS ((WAIT_S + WAIT_S / 16 + 10) * 1000)
 #define BODY_MAX   (16u << 20) /* read as it comes; none of it is kept but the instances */
 
+/* What the token must have. */
+#define CONSUL_RIGHT "service_prefix \"\" and node_prefix \"\" of policy \"read\""
+#define NOMAD_RIGHT  "read-job in the service's namespace"
+
 struct pk_catalog_watch {
 	struct pk_catalog_watch_args args;
 	char *path, *name;
@@ -59,11 +63,13 @@ static bool is_bad(struct pk_catalog_watch *w, const struct pk_http_reply *reply
 		snprintf(why, sizeof(why), "%.250s", w->err.text);
 		failed(w, PK_FAULT_ANSWER, why);
 	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
+		if (reply->status == 403)
+			snprintf(why + strlen(why), sizeof(why) - strlen(why), "; fix: %s",
+				 w->args.nomad ? NOMAD_RIGHT : CONSUL_RIGHT);
 		failed(w, pk_http_fault(reply), why);
 	} else if (reply->filtered) {
 		failed(w, PK_FAULT_ANSWER,
-		       "the token may not see all of its instances; fix: service_prefix \"\" and "
-		       "node_prefix \"\" of policy \"read\"");
+		       "the token may not see all of its instances; fix: " CONSUL_RIGHT);
 	} else if (!reply->index) {
 		failed(w, PK_FAULT_ANSWER, "an answer without an index" PK_SERVICE_OTHER);
 	} else if (pk_catalog_reader_end(w->reader, out, &w->err) < 0) {

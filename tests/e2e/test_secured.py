@@ -126,6 +126,54 @@ def test_the_next_address_and_a_socket(secured, picketd):
     both_answer(secured.node)
 
 
+def test_by_an_IPv6_address_and_the_certificates_name(secured, picketd):
+    """No certificate names an address: who it is says `serverName`."""
+    picketd(config(secured, nomad={"address": "https://[::1]:4646"}, consul={"address": "https://[::1]:8501"}))
+    both_answer(secured.node)
+
+
+RIGHTS = {"consul": 'key_prefix "picket/" { policy = "read" }',
+          "nomad": 'node { policy = "read" }\nnamespace "default" { capabilities = ["list-jobs", "read-job"] }'}
+LACKS = {"consul": "may not see all of its instances; fix: service_prefix", "nomad": "fix: read-job in the service's namespace"}
+
+
+def test_services_with_a_token_that_lacks_a_right(secured, picketd, tmp_path):
+    """It says which one. What may not be seen isn't taken for none, and with the right it counts."""
+    node = secured.node
+    secured.cli("nomad", "namespace", "apply", "infra")
+    secured.cli("consul", "services", "register", "-name=pg", "-address=10.9.0.5", "-port=5432")
+    services = [{"name": name, "catalog": name, **({"namespace": "infra"} if name == "nomad" else {}), "within": ["10.9.0.0/24"], "tenants": ["acme"]}
+                for name in RIGHTS]
+    services[0]["name"] = "pg"
+    for name, rules in RIGHTS.items():
+        (tmp_path / name).write_text(rules, encoding="utf-8")
+    poor = {"consul": secured.policy_token("poor", str(tmp_path / "consul"))}
+    secured.cli("nomad", "acl", "policy", "apply", "poor", str(tmp_path / "nomad"))
+    poor["nomad"] = json.loads(secured.cli("nomad", "acl", "token", "create", "-type=client", "-policy=poor", "-json").stdout)["SecretID"]
+    for name, secret in poor.items():
+        with open(secured.files[name], "w", encoding="utf-8") as file:
+            file.write(secret)
+
+    def of(name):
+        return next(s for s in node.api("/v1/services")["services"] if s["catalog"] == name)
+    node.policy("pg.json", {"namespace": "acme", "rules": [{"endpointSelector": {}, "egress": [
+        {"toServices": [{"name": "pg"}, {"name": "nomad", "namespace": "infra"}]}]}]})
+    alloc = node.add("acme", "api", "web")
+    try:
+        picketd({**config(secured), "services": services})
+        for name, said in LACKS.items():
+            wait_for(lambda n=name, s=said: s in (of(n)["lastError"] or ""), lambda n=name: f"what lacks: {of(n)}", 60)
+            assert not of(name)["counts"]
+        for name in RIGHTS:
+            rotate(secured, name)
+        wait_for(lambda: of("consul")["counts"] == 1 and of("nomad")["state"] == "ok", lambda: f"both: {of('consul')} {of('nomad')}", 120)
+    finally:
+        for name in RIGHTS:
+            rotate(secured, name)
+        node.policy("pg.json", None)
+        node.delete(alloc)
+
+
 def test_a_tenant_with_his_own_rights_alone_learns_what_became_of_his_document(secured, picketd):
     """The shipped rules of both: picketd may write it, the tenant may read it, and nothing of another's."""
     token = secured.policy_token("picket-acme", os.path.join(TREE, "examples/acl/consul-tenant.hcl"))

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from harness import Node, NodeOptions, wait_for
+from harness.attach import attach, detach
 from harness.nomad import peer
 from harness.secured import NOMAD_HCL, NOMAD_NAMES, Secured
 from harness.shell import TREE
@@ -38,15 +39,56 @@ def policies(node):
     return {f"{p['source']}/{p['name']}": p["state"] for p in node.api("/v1/policies")["policies"] if p["inForce"]}
 
 
+def source(agents, path):
+    """The key "nomad" of picketd.json; the token is in the file at path."""
+    return {"address": agents.nomad_address, "serverName": NOMAD_NAMES[0], "node": agents.node.name, "tokenFile": path,
+            "caFile": agents.authority.ca, "certFile": agents.cert, "keyFile": agents.key}
+
+
+def with_token(agents, *names):
+    """(path, id) of a new token's file."""
+    path, (ident, secret) = os.path.join(agents.node.root, "etc/nomad.token"), token(agents, *names)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(secret)
+    return path, ident
+
+
+def parts(agents):
+    """{path below the tenant: endpoints} of what this node says of it."""
+    below = "picket/v1/default/tenants/acme/"
+    found = agents.cli("nomad", "var", "list", "-out=json", below, check=False)
+    paths = [v["Path"] for v in json.loads(found.stdout or "[]")] if found.returncode == 0 else []
+    values = {path.removeprefix(below): json.loads(agents.cli("nomad", "var", "get", "-out=json", path).stdout) for path in paths}
+    return {path: len(json.loads(value["Items"]["value"])["endpoints"]) for path, value in values.items()}
+
+
+def test_a_share_in_several_variables(agents):
+    """What Nomad refuses as one variable lies in more, by the shipped token; a restart knows them; what is left fits into one again."""
+    node, own = agents.node, agents.node.name
+    path, _ = with_token(agents, "nomad-picket", "nomad-store")
+    settings = {"store": "nomad", "fabric": "routed", "blocks": {"range": ["10.40.0.0/16", "fd00:40::/32"]}, "nomad": source(agents, path)}
+    node.start_picketd(settings)
+    labels = [word for i in range(40) for word in ("-label", f"k{i:02}={120 * 'x'}")]
+    made = [attach(node, f"vm{i}", "-tenant", "acme", "-mode", "process", *labels, "-label", f"own={i:050}") for i in range(14)]
+    wait_for(lambda: len(parts(agents)) > 1 and sum(parts(agents).values()) == 14, lambda: f"{parts(agents)} {node.api('/v1/status')['reasons']}", 120)
+    told = parts(agents)
+    assert set(told) == {own, f"{own}/1"} and all(told.values()), told
+    node.kill_picketd()
+    for alloc in made[2:]:
+        detach(node, alloc.id)
+    node.start_picketd(settings)
+    wait_for(lambda: parts(agents) in ({own: 2}, {own: 2, f"{own}/1": 0}), lambda: f"{parts(agents)} {node.log()[-1500:]}", 120)
+    for alloc in made[:2]:
+        detach(node, alloc.id)
+    wait_for(lambda: not any(parts(agents).values()), lambda: parts(agents), 120)
+    node.kill_picketd()
+
+
 def test_documents_by_the_tokens_that_are_shipped(agents):
     """Written by compare-and-set with the operator's token; a tenant's may write its own place alone; a revoked one changes nothing."""
     node = agents.node
-    path, own = os.path.join(node.root, "etc/nomad.token"), token(agents, "nomad-picket", "nomad-store")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(own[1])
-    node.start_picketd({"store": "nomad", "nomad": {
-        "address": agents.nomad_address, "serverName": NOMAD_NAMES[0], "node": node.name, "tokenFile": path,
-        "caFile": agents.authority.ca, "certFile": agents.cert, "keyFile": agents.key}})
+    path, own = with_token(agents, "nomad-picket", "nomad-store")
+    node.start_picketd({"store": "nomad", "nomad": source(agents, path)})
     document = os.path.join(node.root, "deny.json")
     with open(document, "w", encoding="utf-8") as file:
         json.dump(DENY, file)
@@ -83,11 +125,10 @@ def test_documents_by_the_tokens_that_are_shipped(agents):
     assert [row[0] for row in history("-namespace", "acme", secret=tenant)] == ["rollback", "apply"]
     done = policy("rollback", "-nomad", "-namespace", "acme", "deny", secret=tenant)
     assert done.returncode == 0 and "deny: created" in done.stdout, done
-    agents.cli("nomad", "acl", "token", "delete", own[0])
+    agents.cli("nomad", "acl", "token", "delete", own)
     wait_for(lambda: variables()["state"] == "stale" and "403" in (variables()["lastError"] or ""), lambda: f"{variables()}", 120)
     assert "nomad/operator/deny" in policies(node), "what was in force stays so"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(token(agents, "nomad-picket", "nomad-store")[1])
+    with_token(agents, "nomad-picket", "nomad-store")
     wait_for(lambda: variables()["state"] == "ok", lambda: f"{variables()}", 120)
     agents.stop("nomad")
     agents._agent("nomad", os.path.join(node.root, "etc/nomad.hcl"))

@@ -14,6 +14,9 @@ NOMAD_HCL = """
 name       = "{name}"
 data_dir   = "{data}/nomad"
 bind_addr  = "127.0.0.1"
+addresses {{
+  http = "127.0.0.1 ::1"
+}}
 log_level  = "WARN"
 disable_update_check = true
 advertise {{
@@ -65,7 +68,7 @@ performance {{
 }}
 addresses {{
   http  = "unix://{socket}"
-  https = "{address}"
+  https = "{https}"
 }}
 ports {{
   https    = 8501
@@ -140,7 +143,7 @@ class Secured:
         join = 'retry_join = ["127.0.0.2"]\nretry_interval = "1s"' if expect > 1 else ""
         socket = self.socket if agent == "consul" else f"{self.socket}-{agent}"
         self._agent(agent, self._config(agent, CONSUL_HCL, CONSUL_NAMES, agent=agent, address=address,
-                                        expect=expect, join=join, socket=socket))
+                                        https=f"{address} ::1" if agent == "consul" else address, expect=expect, join=join, socket=socket))
 
     def stop(self, name, number=signal.SIGKILL):
         agent = self.agents.pop(name)
