@@ -102,8 +102,8 @@ static int find_list(const struct cli *cli, struct pk_conflist *list, struct pk_
 	if (choice.n == 1)
 		return 0;
 	if (!choice.n) {
-		pk_fail(err, 0, "no network %s%s of type picket in %s", network ? "called " : "",
-			network ?: "", dir);
+		pk_fail(err, 0, "no network %s%s%sof type picket in %s", network ? "called " : "",
+			network ?: "", network ? " " : "", dir);
 		return pk_fix(err, -ENOENT, "put examples/picket.conflist there, or say -conflist");
 	}
 	pk_fail(err, 0, "%u networks of type picket in %s", choice.n, dir);

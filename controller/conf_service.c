@@ -13,10 +13,25 @@ static bool fits_address(const char *text)
 
 	return pk_service_put_address(to, text) == 0;
 }
+
+/* Completes an address that lacks its scheme; one with "@" may have a password, and isn't said. */
+static const char *address_hint(const char *text)
+{
+	static _Thread_local char hint[PK_SERVICE_NAME + 16];
+	char whole[PK_SERVICE_NAME];
+
+	if (strstr(text, "://") || strchr(text, '@') ||
+	    (size_t)snprintf(whole, sizeof(whole), "http://%s", text) >= sizeof(whole) ||
+	    !fits_address(whole))
+		return NULL;
+	snprintf(hint, sizeof(hint), "write \"%s\"", whole);
+	return hint;
+}
 static const struct pk_format address_format = {
 	.expected = PK_SERVICE_FORMS,
 	.pattern = PK_SERVICE_PATTERN,
 	.fits = fits_address,
+	.hint = address_hint,
 	.hidden = true,
 };
 

@@ -142,6 +142,7 @@ static int check_verb(const struct cni_conf *conf, enum cni_verb verb, struct pk
 		return 0;
 	pk_fail(err, 0, "cniVersion %s has no %s", version_names[conf->version],
 		cni_verb_name(verb));
+	pk_fix(err, 0, "say \"cniVersion\": \"%s\", or later", version_names[since]);
 	return pk_code(err, -EINVAL, PK_CODE_VERSION);
 }
 

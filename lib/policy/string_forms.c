@@ -201,11 +201,23 @@ static bool fits_port(const char *text)
 		return pk_parse_u64(text, 65535, &number) == 0 && (text[0] != '0' || n == 1);
 	return n <= 128 && text[0] != '-' && strspn(text, LETTERS DIGITS "_-") == n;
 }
+
+static const char *port_hint(const char *text)
+{
+	static _Thread_local char hint[40];
+	const char *number = text + strspn(text, "0");
+
+	if (!*number || strspn(number, DIGITS) != strlen(number) || !fits_port(number))
+		return NULL;
+	snprintf(hint, sizeof(hint), "write \"%s\"", number);
+	return hint;
+}
 const struct pk_format pk_format_port = {
 	.expected = "a port 0..65535, or a Nomad port label",
 	.pattern = "^(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|"
 		   "6553[0-5]|(?=.{1,128}$)(?![0-9]+$)[a-zA-Z0-9_][a-zA-Z0-9_-]*)$",
 	.fits = fits_port,
+	.hint = port_hint,
 };
 
 static bool fits_protocol(const char *text)
@@ -248,15 +260,15 @@ static bool fits_icmp_type(const char *text)
 static const char *icmp_type_hint(const char *text)
 {
 	static _Thread_local char hint[80];
+	const char *near = NULL;
 	uint8_t type;
 
-	for (int v6 = 0; v6 <= 1; v6++)
-		if (pk_icmp_type(text, v6, true, &type) == 0) {
-			snprintf(hint, sizeof(hint), "did you mean \"%s\"?",
-				 pk_icmp_type_name(v6, type));
-			return hint;
-		}
-	return NULL;
+	for (int v6 = 0; v6 <= 1 && !near; v6++)
+		near = pk_icmp_type(text, v6, true, &type) == 0
+			       ? pk_icmp_type_name(v6, type)
+			       : pk_nearest(text, pk_icmp_type_names(v6));
+	snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near ?: "");
+	return near ? hint : NULL;
 }
 const struct pk_format pk_format_icmp_type = {
 	.expected = "an ICMP type: 0..255, or a name like \"EchoRequest\"",

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from test_commands import BUILD
+from test_symptoms import ROOT
 
 POOL = {"pool": "10.40.7.0/24"}
 BLOCKS = {"fabric": "routed", "consul": {}, "blocks": {"claim": True, "range": ["10.64.0.0/12"]}}
@@ -29,6 +30,16 @@ PICKETD = [
     ("one entry with all its prefixes", {"services": [{"name": "db", "within": ["10.9.0.0/24"], "tenants": ["acme"]}, {"name": "db", "within": ["10.8.0.0/24"], "tenants": ["acme"]}]},
      {"services": [{"name": "db", "within": ["10.9.0.0/24", "10.8.0.0/24"], "tenants": ["acme"]}]}),
 ]
+PICKETD += [
+    ('did you mean "tenant"?', {"baseline": "tennant"}, {"baseline": "tenant"}),
+    ('did you mean "address"?', {"nomad": {"adress": "http://127.0.0.1:4646"}}, {"nomad": {"address": "http://127.0.0.1:4646"}}),
+    ('write "http://127.0.0.1:4646"', {"nomad": {"address": "127.0.0.1:4646"}}, {"nomad": {"address": "http://127.0.0.1:4646"}}),
+    ('it has host bits set; did you mean "10.0.0.0/8"?', {"pools": ["10.0.0.1/8"]}, {"pools": ["10.0.0.0/8"]}),
+    ('did you mean "vxlan"?', {"fabric": "vxln", "consul": {}}, {"fabric": "vxlan", "consul": {}}),
+    ('did you mean "nomad"?', {"store": "nomd"}, {"store": "nomad"}),
+    ('did you mean "ipv4"?', {"vxlan": {"underlay": "ipv5"}}, {"vxlan": {"underlay": "ipv4"}}),
+    ("remove the key, or fill the list", {"nomad": {"address": []}}, {"nomad": {"address": ["http://10.0.0.1:4646"]}}),
+]
 CONFLIST = [
     ('did you mean "pool"?', {"pol": "10.40.7.0/24"}, POOL),
     ('say "cniVersion": "1.0.0"', {**POOL, "cniVersion": "0.2.0"}, POOL),
@@ -43,6 +54,27 @@ CONFLIST = [
     ('without "bandwidth" in "capabilities" it gives none', {**POOL, "runtimeConfig": {"bandwidth": {"ingressRate": 1000}}}, POOL),
     ("remove the key, or fill the list", {"pool": []}, {}),
     ("docs/cni.md lists its keys", {**POOL, "root": "node1"}, {**POOL, "root": "ROOT"}),
+    ('did you mean "picket.mac"?', {**POOL, "allowJobArgs": ["picket.mca"]}, {**POOL, "allowJobArgs": ["picket.mac"]}),
+    ('did you mean "vm"?', {**POOL, "mode": "vmm"}, {**POOL, "mode": "vm"}),
+    ('did you mean "open"?', {**POOL, "baseline": "opn"}, {**POOL, "baseline": "open"}),
+    ('did you mean "info"?', {**POOL, "logLevel": "inf"}, {**POOL, "logLevel": "info"}),
+    ('did you mean "bytesPerSecond"?', {**POOL, "limits": {"bytesPerSec": 1}}, {**POOL, "limits": {"bytesPerSecond": 1000000}}),
+    ("docs/cni.md lists its keys", {**POOL, "runtimeConfig": {"portMappings": [{"hostPort": 80}]}},
+     {**POOL, "runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 80}]}}),
+]
+MAC, LIMITS = "picket.mac=02:00:00:00:00:01", 'picket.limits={"bytesPerSecond":1000000}'
+# What a job's author writes, and what the operator lets him write: (CNI_ARGS, allowJobArgs, environment).
+JOB = [
+    ('did you mean "picket.mac"?', ("picket.mca=02:00:00:00:00:01", ["picket.mac"], {}), (MAC, ["picket.mac"], {})),
+    ('drop it from the job\'s cni args, or list it in the conflist\'s "allowJobArgs"', (MAC, [], {}), ("", [], {})),
+    ('or list it in the conflist\'s "allowJobArgs"', (MAC, [], {}), (MAC, ["picket.mac"], {})),
+    ('write picket.ip, and list "picket.ip" in the conflist\'s "allowJobArgs"', ("IP=10.40.7.9", [], {}), ("picket.ip=10.40.7.9", ["picket.ip"], {})),
+    ('write picket.mac, and list "picket.mac" in the conflist\'s "allowJobArgs"', ("MAC=02:00:00:00:00:01", [], {}), (MAC, ["picket.mac"], {})),
+    ("look at the job's network { cni { args } }, its name", ("NOMAD_NAMESPACE=a;NOMAD_NAMESPACE=b", [], {}), ("NOMAD_NAMESPACE=a", [], {})),
+    ('write it as {"bytesPerSecond":1000000}', ("picket.limits=5", ["picket.limits"], {}), (LIMITS, ["picket.limits"], {})),
+    ("use ADD, DEL, CHECK, GC, STATUS or VERSION", ("", [], {"CNI_COMMAND": "add"}), ("", [], {"CNI_COMMAND": "ADD"})),
+    ("such as eth0", ("", [], {"CNI_IFNAME": "a/b"}), ("", [], {"CNI_IFNAME": "eth0"})),
+    ("use the allocation's or the VM's id", ("", [], {"CNI_CONTAINERID": "a b"}), ("", [], {"CNI_CONTAINERID": "a-b"})),
 ]
 EMPTY, ANY = {"endpointSelector": {}}, [{}]
 
@@ -98,6 +130,66 @@ POLICY = [
 ]
 
 
+POLICY += [
+    ('did you mean "toEntities"?', rule(egress=[{"toEntity": ["host"]}]), rule(egress=[{"toEntities": ["host"]}])),
+    ('did you mean "host"?', rule(egress=[{"toEntities": ["hsot"]}]), rule(egress=[{"toEntities": ["host"]}])),
+    ('did you mean "tenant"?', {"tier": "tenants", "rules": [rule(ingress=ANY)]}, {"tier": "tenant", "rules": [rule(ingress=ANY)]}),
+    ("write two entries", rule(egress=[{"toEntities": ["host"], "toCIDR": ["192.0.2.0/24"]}]), rule(egress=[{"toEntities": ["host"]}, {"toCIDR": ["192.0.2.0/24"]}])),
+    ('write "10.0.0.0/8"', rule(egress=[{"toCIDR": ["10.0.0.1/8"]}]), rule(egress=[{"toCIDR": ["10.0.0.0/8"]}])),
+    ('write "80"', port(port="080", protocol="TCP"), port(port="80", protocol="TCP")),
+    ('did you mean "EchoRequest"?', entry(icmps=[{"fields": [{"type": "EchoReqest"}]}]), entry(icmps=[{"fields": [{"type": "EchoRequest"}]}])),
+    ('did you mean "NeighborSolicitation"?', entry(icmps=[{"fields": [{"type": "NeighbourSolicitation", "family": "IPv6"}]}]),
+     entry(icmps=[{"fields": [{"type": "NeighborSolicitation", "family": "IPv6"}]}])),
+    ("picket policy import FILE carries it over", {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "x"}, "spec": rule(ingress=ANY)},
+     {"name": "x", "rules": [rule(ingress=ANY)]}),
+]
+IN, CLUSTER = {"fromEndpoints": [{}]}, {"matchLabels": {"io.cilium.k8s.policy.cluster": "old"}}
+
+
+def cilium(options=(), ingress=IN, about=None, **more):
+    """A policy of Cilium's and how it is carried over: (options, document)."""
+    spec = {**(about or EMPTY), **(more or {"ingress": [ingress]})}
+    return list(options), {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "a", "namespace": "acme"}, "spec": spec}
+
+
+IMPORT = [
+    ("name the addresses by toCIDR", cilium(egress=[{"toFQDNs": [{"matchName": "a.example"}]}]), cilium(egress=[{"toCIDR": ["192.0.2.1/32"]}])),
+    ("name the nodes by the entities host and remote-node", cilium(ingress={"fromNodes": [{}]}), cilium(ingress={"fromEntities": ["host", "remote-node"]})),
+    ("name the others by their namespaces", cilium(ingress={"fromEntities": ["cluster"]}),
+     cilium(ingress={"fromEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "other"}}]})),
+    ("write it without leading zeros", cilium(ingress={**IN, "toPorts": [{"ports": [{"port": "080"}]}]}), cilium(ingress={**IN, "toPorts": [{"ports": [{"port": "80"}]}]})),
+    ("give -cluster NAME", cilium(about={"endpointSelector": CLUSTER}), cilium(["-cluster", "old"], about={"endpointSelector": CLUSTER})),
+    ("keep the host's firewall for what it closes", cilium(about={"nodeSelector": {}}), cilium()),
+]
+WORLD = ["explain", "-world", os.path.join(ROOT, "tests/policy/meaning-entities.json")]
+# (fix, refused words of `picket`, mended ones, what these say)
+WORDS = [
+    ("an endpoint's name, host, remote-node, world:ADDRESS or unknown:ADDRESS", [*WORLD, "z/a", "host", "80/tcp"], [*WORLD, "x/a", "host", "80/tcp"], "out of x/a"),
+    ("give the whole name", [*WORLD, "x", "host", "80/tcp"], [*WORLD, "x/a", "host", "80/tcp"], "out of x/a"),
+    ("name the endpoint", [*WORLD, "x/a", "world:10.20.0.2", "80/tcp"], [*WORLD, "x/a", "x/b", "80/tcp"], "into x/b"),
+    ("write it as world:192.0.2.1 or world:2001:db8::1", [*WORLD, "x/a", "world:192.0.2", "80/tcp"], [*WORLD, "x/a", "world:192.0.2.1", "80/tcp"], "into world:192.0.2.1"),
+    ("write it as world:192.0.2.1 or world:2001:db8::1", [*WORLD, "x/a", "world:www", "80/tcp"], [*WORLD, "x/a", "world:2001:db8::1", "80/tcp"], "into world:2001:db8::1"),
+    ('write it as "80/tcp", udp, sctp', [*WORLD, "x/a", "host", "80/tpc"], [*WORLD, "x/a", "host", "80/tcp"], "out of x/a"),
+    ('write it as "80/tcp"', [*WORLD, "x/a", "host", "http"], [*WORLD, "x/a", "host", "80/tcp"], "out of x/a"),
+    ("a name like echo-request, TYPE or TYPE/CODE", [*WORLD, "x/a", "host", "icmp:ping"], [*WORLD, "x/a", "host", "icmp:echo-request"], "out of x/a"),
+    ("a name like echo-request, TYPE or TYPE/CODE", [*WORLD, "x/a", "host", "icmp:3/999"], [*WORLD, "x/a", "host", "icmp:3/4"], "out of x/a"),
+    ("picket policy explain acme/api acme/db 5432/tcp", [*WORLD, "x/a", "x/b"], [*WORLD, "x/a", "x/b", "5432/tcp"], "out of x/a"),
+    ("file, consul/operator, consul/tenant/NAMESPACE", [*WORLD, "-as", "operator", "x/a", "host", "80/tcp"], [*WORLD, "-as", "consul/operator", "x/a", "host", "80/tcp"],
+     "out of x/a"),
+    ("picket reasons", ["reasons", "denied"], ["reasons"], "policy-denied"),
+    ("what has no tenant is in quarantine, and has no labels", ["attach", "a", "-label", "tier=db"], ["attach", "a", "-label", "tier=db", "-tenant", "acme"],
+     "no network of type picket"),
+    ("say it as -label tier=db", ["attach", "a", "-label", "tier", "-tenant", "acme"], ["attach", "a", "-label", "tier=db", "-tenant", "acme"], "no network of type picket"),
+    ("the namespace is -tenant", ["attach", "a", "-label", "nomad:namespace=acme", "-tenant", "acme"], ["attach", "a", "-tenant", "acme"], "no network of type picket"),
+    ("name it as a Nomad namespace is named", ["attach", "a", "-tenant", "a/b"], ["attach", "a", "-tenant", "a-b"], "no network of type picket"),
+    ("put examples/picket.conflist there, or say -conflist", ["attach", "a", "-tenant", "acme"],
+     ["attach", "a", "-tenant", "acme", "-conflist", os.path.join(ROOT, "examples/picket.conflist")], 'say -root as its "root" is'),
+    ('say the one that "store" of picketd.json names', ["policy", "list", "-consul", "-nomad"], ["policy", "list", "-consul"], "Consul"),
+    ("leave it out: the path of a variable begins with picket/v1/", ["policy", "list", "-nomad", "-prefix", "x"], ["policy", "list", "-nomad"], "Nomad"),
+    ("give it from /", ["-root", "here", "policy", "schema"], ["policy", "schema"], "$schema"),
+]
+
+
 def said(argv, **kw):
     """(whether it was taken, what it said)"""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, **kw)
@@ -110,12 +202,12 @@ def picketd(root, value):
     return said([os.path.join(BUILD, "picketd"), "-root", root, "-config", file, "-print-config"], env={"PATH": os.environ["PATH"]})
 
 
-def plugin(root, value):
+def plugin(root, value, **more):
     """A call of ADD into no network namespace: what is wrong with the conflist is said before."""
     conf = {"cniVersion": "1.0.0", "name": "picket", "type": "picket", "root": str(root), **value}
     if conf["root"] == "ROOT":
         conf["root"] = str(root)
-    env = {"PATH": os.environ["PATH"], "CNI_COMMAND": "ADD", "CNI_CONTAINERID": "c1", "CNI_IFNAME": "eth0", "CNI_NETNS": str(root / "none"), "CNI_PATH": "/none"}
+    env = {"PATH": os.environ["PATH"], "CNI_COMMAND": "ADD", "CNI_CONTAINERID": "c1", "CNI_IFNAME": "eth0", "CNI_NETNS": str(root / "none"), "CNI_PATH": "/none", **more}
     _, text = said([os.path.join(BUILD, "picket-cni")], input=json.dumps(conf), env=env)
     return "pass the path of a network namespace made for this container" in text, text
 
@@ -128,7 +220,20 @@ def policy(root, value):
     return taken and "warning" not in text, text
 
 
-ROWS = [(ask, *row) for ask, rows in ((picketd, PICKETD), (plugin, CONFLIST), (policy, POLICY)) for row in rows]
+def job(root, value):
+    args, allowed, env = value
+    return plugin(root, {**POOL, "allowJobArgs": allowed}, CNI_ARGS=args, **env)
+
+
+def carried(root, value):
+    """What is lost or refused says so by its exit status."""
+    options, document = value
+    file = root / "cilium.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    return said([os.path.join(BUILD, "picket"), "policy", "import", "-namespace", "acme", *options, file])
+
+
+ROWS = [(ask, *row) for ask, rows in ((picketd, PICKETD), (plugin, CONFLIST), (job, JOB), (policy, POLICY), (carried, IMPORT)) for row in rows]
 
 
 @pytest.mark.parametrize("ask, fix, wrong, right", ROWS, ids=[f"{row[0].__name__}: {row[1]}"[:70] for row in ROWS])
@@ -137,6 +242,17 @@ def test_what_a_fix_says_mends(tmp_path, ask, fix, wrong, right):
     assert not taken and fix in text, text
     taken, text = ask(tmp_path, right)
     assert taken, text
+
+
+@pytest.mark.parametrize("fix, wrong, right, says", WORDS, ids=[f"{row[0]}"[:70] for row in WORDS])
+def test_what_a_fix_says_mends_a_command(tmp_path, fix, wrong, right, says):
+    """What needs a node says so then, and no longer what was wrong."""
+    def ask(words):
+        return said([os.path.join(BUILD, "picket"), *(["-root", tmp_path] if words[0] != "-root" else []), *words], env={"PATH": os.environ["PATH"]})
+    taken, text = ask(wrong)
+    assert not taken and fix in text, text
+    taken, text = ask(right)
+    assert says in text and fix not in text, text
 
 
 def test_a_row_that_mends_nothing_is_noticed(tmp_path):

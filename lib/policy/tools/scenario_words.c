@@ -19,7 +19,8 @@ static int by_address(const struct pk_scenario *c, const char *text, enum pk_par
 
 	*out = (struct pk_peer){ .party = is };
 	if (pk_addr_parse(text, &out->address) < 0)
-		return pk_fail(err, 0, "\"%s\" is not an address", text);
+		return pk_fix(err, pk_fail(err, 0, "\"%s\" is not an address", text),
+			      "write it as world:192.0.2.1 or world:2001:db8::1");
 	for (const struct pk_world_endpoint *ep = pk_world_next(world, NULL); ep;
 	     ep = pk_world_next(world, ep))
 		for (size_t i = 0; i < ep->n_addresses; i++)
@@ -223,7 +224,10 @@ int pk_scenario_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *por
 	if (slash) {
 		*slash = '\0';
 		if (pk_parse_u64(slash + 1, 255, &code) < 0)
-			return pk_fail(err, 0, "icmp \"%.60s\": the code is not 0..255", text);
+			return pk_fix(
+				err,
+				pk_fail(err, 0, "icmp \"%.60s\": the code is not 0..255", text),
+				"a name like echo-request, TYPE or TYPE/CODE");
 	}
 	if (pk_icmp_type(copy, v6, true, &type) < 0)
 		return pk_fix(err,
