@@ -15,10 +15,12 @@
  * afterwards. Where another CPU was quicker it tries again a few times; then the packet passes
  * without paying, which at most one packet a CPU can do.
  */
-static __noinline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, __u32 n, __u32 keep)
+__noinline int pk_bucket_take(__u64 *word, __u64 rate, __u64 burst, __u32 n, __u32 keep)
 {
 	__u32 now = bpf_ktime_get_ns() >> 10;
 
+	if (!word)
+		return false;
 	for (int i = 0; i < 4; i++) {
 		__u64 old = READ_ONCE(*word), tokens = (__u32)old, gain, next;
 		__u32 stamp = old >> 32, passed = now - stamp;
@@ -60,7 +62,7 @@ static __noinline bool bucket_take_above(__u64 *word, __u64 rate, __u64 burst, _
 
 static __always_inline bool bucket_take(__u64 *word, __u64 rate, __u64 burst, __u32 n)
 {
-	return bucket_take_above(word, rate, burst, n, 0);
+	return pk_bucket_take(word, rate, burst, n, 0);
 }
 
 static __always_inline struct pk_bucket *bucket_of(__u32 slot)
