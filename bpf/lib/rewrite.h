@@ -222,12 +222,14 @@ static __always_inline int rewrite_addresses(struct __sk_buff *skb, struct pk_pk
 }
 
 /* Rewrites the packet as its way says. Only TCP, UDP and echoes are translated. */
-static __always_inline int pk_rewrite(struct __sk_buff *skb, struct pk_pkt *pkt,
-				      const struct pk_way *way)
+__noinline int pk_rewrite(struct __sk_buff *skb, struct pk_pkt *pkt, const struct pk_way *way)
 {
 	struct rewrite_gains g = {};
-	int reason = rewrite_addresses(skb, pkt, way, &g.addresses);
+	int reason;
 
+	if (!pkt || !way)
+		return PK_REASON_TRUNCATED;
+	reason = rewrite_addresses(skb, pkt, way, &g.addresses);
 	if (!reason)
 		reason = rewrite_above(skb, pkt, way, &g);
 	/* Only an uplink's driver sums up whole packets. */
