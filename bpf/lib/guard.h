@@ -359,11 +359,14 @@ static __always_inline int guard_miss_to(struct __sk_buff *skb, struct pk_scratc
  * Rewrites an ICMP error about a flow as the flow's packets are. Where it is routed, it has its own
  * way.
  */
-static __always_inline int guard_error_known(struct __sk_buff *skb, struct pk_scratch *s)
+__noinline int pk_guard_error(struct __sk_buff *skb)
 {
+	struct pk_scratch *s = scratch_get();
 	struct icmp_error_quote q = {};
 	int reason;
 
+	if (!s)
+		return PK_REASON_TAIL_CALL_MISSING;
 	guard_begin(s);
 	reason = pk_icmp_error(skb, s, &q);
 	if (!reason)
@@ -376,7 +379,7 @@ static __always_inline int guard_error_known(struct __sk_buff *skb, struct pk_sc
 /* Judges an endpoint's ICMP error. */
 static __always_inline int guard_error(struct __sk_buff *skb, struct pk_scratch *s)
 {
-	int reason = guard_error_known(skb, s);
+	int reason = pk_guard_error(skb);
 
 	if (reason)
 		return reason;
@@ -389,7 +392,7 @@ static __always_inline int guard_error(struct __sk_buff *skb, struct pk_scratch 
 /* Judges an ICMP error to an endpoint, of the node's own or one that it forwards. */
 static __always_inline int guard_error_to(struct __sk_buff *skb, struct pk_scratch *s)
 {
-	int reason = guard_error_known(skb, s);
+	int reason = pk_guard_error(skb);
 
 	if (!reason && s->pkt.peer_slot)
 		reason = PK_REASON_NO_FLOW;

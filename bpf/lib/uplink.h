@@ -269,7 +269,7 @@ static __always_inline bool uplink_error_came(const struct __sk_buff *skb,
 /* Judges an ICMP error that comes in by an uplink, or through the overlay. */
 static __always_inline int guard_error_up(struct __sk_buff *skb, struct pk_scratch *s)
 {
-	int reason = guard_error_known(skb, s);
+	int reason = pk_guard_error(skb);
 
 	if (!reason && !uplink_error_came(skb, s))
 		reason = PK_REASON_SPOOFED_REMOTE;
