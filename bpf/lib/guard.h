@@ -279,7 +279,7 @@ static __always_inline int guard_miss(struct __sk_buff *skb, struct pk_scratch *
 	guard_begin(s);
 	reason = peer_resolve(skb, s);
 	if (!reason)
-		reason = miss_decide(skb, s, PK_TAIL_MISS);
+		reason = pk_miss_decide(skb, PK_TAIL_MISS);
 	if (reason || s->pkt.tail)
 		return reason;
 	guard_mark_way(s);
@@ -352,7 +352,7 @@ static __always_inline int guard_miss_to(struct __sk_buff *skb, struct pk_scratc
 
 	guard_begin(s);
 	reason = guard_to_resolve(skb, s);
-	return reason ? reason : miss_decide(skb, s, PK_TAIL_MISS_TO);
+	return reason ? reason : pk_miss_decide(skb, PK_TAIL_MISS_TO);
 }
 
 /*

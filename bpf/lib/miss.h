@@ -78,11 +78,15 @@ static __always_inline struct pk_flow *miss_find(struct pk_scratch *s)
  * flow. A flow that is over is deleted, and the packet is then looked at once more as if it had
  * never been (again: the tail call that does so).
  */
-static __always_inline int miss_decide(struct __sk_buff *skb, struct pk_scratch *s, __u8 again)
+__noinline int pk_miss_decide(struct __sk_buff *skb, __u32 again)
 {
-	struct pk_flow *flow = miss_find(s);
+	struct pk_scratch *s = scratch_get();
 	__u32 now = flow_now();
+	struct pk_flow *flow;
 
+	if (!s)
+		return PK_REASON_TAIL_CALL_MISSING;
+	flow = miss_find(s);
 	if (!flow)
 		flow = miss_crossed(s, now);
 	if (!flow)

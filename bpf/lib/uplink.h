@@ -245,7 +245,7 @@ static __always_inline int guard_miss_up(struct __sk_buff *skb, struct pk_scratc
 	}
 	reason = peer_resolve_source(skb, s, ep);
 	if (!reason)
-		reason = miss_decide(skb, s, PK_TAIL_MISS_UP);
+		reason = pk_miss_decide(skb, PK_TAIL_MISS_UP);
 	if (reason || pkt->tail)
 		return reason;
 	guard_mark_way(s);
