@@ -13,7 +13,8 @@
 /*
  * Takes n tokens of a bucket that fills at rate a second up to burst, if `keep` are left
  * afterwards. Where another CPU was quicker it tries again a few times; then the packet passes
- * without paying, which at most one packet a CPU can do.
+ * without paying, which at most one packet a CPU can do. It is a function that is verified on its
+ * own, since it has many ways through.
  */
 __noinline int pk_bucket_take(__u64 *word, __u64 rate, __u64 burst, __u32 n, __u32 keep)
 {

@@ -65,10 +65,10 @@ static __always_inline bool event_affordable(const struct pk_pkt *pkt, struct pk
 	__u64 *tenant = bpf_map_lookup_elem(&tenant_events, &share);
 
 	if (!tenant || !pk_bucket_take(&b->tokens[PK_BUCKET_EVENTS], PK_EVENTS_PER_S,
-					  2 * PK_EVENTS_PER_S, 1, event_keep(2 * PK_EVENTS_PER_S)))
+				       2 * PK_EVENTS_PER_S, 1, event_keep(2 * PK_EVENTS_PER_S)))
 		return false;
 	return pk_bucket_take(tenant, PK_TENANT_EVENTS, PK_TENANT_EVENTS, 1,
-				 event_keep(PK_TENANT_EVENTS));
+			      event_keep(PK_TENANT_EVENTS));
 }
 
 /* Sends the event. A failure is counted as lost and changes nothing else. Verified on its own. */

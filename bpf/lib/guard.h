@@ -357,7 +357,7 @@ static __always_inline int guard_miss_to(struct __sk_buff *skb, struct pk_scratc
 
 /*
  * Rewrites an ICMP error about a flow as the flow's packets are. Where it is routed, it has its own
- * way.
+ * way. This is a function that is verified on its own, as pk_miss_decide is.
  */
 __noinline int pk_guard_error(struct __sk_buff *skb)
 {

@@ -221,7 +221,10 @@ static __always_inline int rewrite_addresses(struct __sk_buff *skb, struct pk_pk
 	return rewrite_address(skb, pkt, true, source ? &way->address : &way->hairpin, gain);
 }
 
-/* Rewrites the packet as its way says. Only TCP, UDP and echoes are translated. */
+/*
+ * Rewrites the packet as its way says. Only TCP, UDP and echoes are translated. This is a function
+ * that is verified on its own, so that what follows isn't verified once for each way through it.
+ */
 __noinline int pk_rewrite(struct __sk_buff *skb, struct pk_pkt *pkt, const struct pk_way *way)
 {
 	struct rewrite_gains g = {};

@@ -37,7 +37,7 @@ __noinline int pk_window_scale(struct __sk_buff *skb, __u32 off)
 		return PK_FLOW_UNSCALED;
 	end = tcp->doff * 4;
 	for (int i = 0; i < WINDOW_OPTIONS && at + 3 <= end; i++) {
-		at &= 63;
+		at &= 63; /* as it is: an end is 60 at most, which the verifier doesn't see */
 		option = pk_take(&c, off + at, 3); /* what is sought has three bytes */
 		if (!option || !option[0])
 			return PK_FLOW_UNSCALED;
