@@ -43,11 +43,7 @@ __noinline int pk_bucket_take(__u64 *word, __u64 rate, __u64 burst, __u32 n, __u
 		} else {
 			gain = passed * rate * 1024 / 1000000000;
 			tokens += gain;
-			/*
-			 * Only the time that gave whole tokens is spent; the rest counts the next
-			 * time.
-			 */
-			if (gain)
+			if (gain) /* only the time that gave whole tokens is spent */
 				stamp += gain * 1000000000 / (rate * 1024);
 		}
 		if (tokens > burst)

@@ -76,8 +76,8 @@ static __always_inline struct pk_flow *miss_find(struct pk_scratch *s)
 /*
  * Judges s->pkt, whose peer is resolved and whose translation is chosen, and makes or renews the
  * flow. A flow that is over is deleted, and the packet is then looked at once more as if it had
- * never been (again: the tail call that does so). This is a function that is verified on its own, so
- * that what follows isn't verified once for each way through it.
+ * never been (again: the tail call that does so). This is a function that is verified on its own,
+ * so that what follows isn't verified once for each way through it.
  */
 __noinline int pk_miss_decide(struct __sk_buff *skb, __u32 again)
 {

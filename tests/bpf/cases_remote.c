@@ -80,7 +80,8 @@ static void forged(bool v6)
 {
 	struct pkt out = packet(v6, WHO_A, WHO_WORLD, UDP(40000, 5000));
 	struct pkt answer = packet(v6, WHO_WORLD, WHO_A, UDP(5000, 40000));
-	struct node_meta forwarded = { .ingress_ifindex = 101 }, other = { .ifindex = node_ifindex(2) };
+	struct node_meta forwarded = { .ingress_ifindex = 101 },
+			 other = { .ifindex = node_ifindex(2) };
 	struct pkt elsewhere = by_router(v6, UDP(5000, 40000));
 	struct expect e = { "its answer, forwarded by the stack", PK_REASON_SPOOFED_REMOTE, 1,
 			    PK_INGRESS, false };
