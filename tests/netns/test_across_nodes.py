@@ -75,6 +75,15 @@ def test_denied_at_the_source(cluster):
         nothing_arrives(source, target, source.node.tables, source.slot, EGRESS, "policy-denied")
 
 
+def test_with_a_source_that_lets_all_out(cluster):
+    """P22: the source's node has a policy that opens its guard; the destination's denies each protocol where it arrives."""
+    a, b = pair(cluster)
+    a.node.policy("open.json", {"rules": [{"endpointSelector": {"matchLabels": {"nomad:namespace": "acme"}},
+                                           "egress": [{"toEndpoints": [{"matchLabels": {"nomad:namespace": "other"}}]}, {"toEntities": ["all"]}]}]})
+    wait_for(lambda: any(p["inForce"] for p in a.node.api("/v1/policies")["policies"]), "the policy")
+    nothing_arrives(a, b, b.node.tables, b.slot, INGRESS, "policy-denied")
+
+
 def test_without_the_sources_guard(request, fabric):
     """P22: the guard is taken off the source's device, so that its node's stack forwards; the destination's denies."""
     with made_cluster("across-unguarded", fabric) as cluster:
