@@ -173,12 +173,10 @@ static void write_step(struct pk_blocks *b, const struct step *step)
 	struct pk_store_write write = { .compares = true,
 					.modified = step->modified,
 					.turn = b->failures };
-	uint64_t number = (uint64_t)time(NULL) * 1000;
-	struct pk_claim_word word = { 0 };
+	struct pk_claim_word word = { .number = pk_word_number_after(step->number) };
 	own_str body = { 0 }, key = { 0 };
 	struct pk_err err = { 0 };
 
-	word.number = number > step->number ? number : step->number + 1;
 	snprintf(word.node, sizeof(word.node), "%s", b->node);
 	strcpy(word.machine, b->machine);
 	pk_claim_word_encode(&word, &body);

@@ -144,12 +144,8 @@ static void make_text(struct pk_publish *p, struct key *k)
 	static const char zero[] = "\"number\":0";
 	const char *at = strstr(k->body, zero);
 	own_str text = { 0 };
-	struct timespec now;
-	uint64_t ms;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	p->number = ms > p->number ? ms : p->number + 1;
+	p->number = pk_word_number_after(p->number);
 	pk_str_addn(&text, k->body, (size_t)(at - k->body));
 	pk_str_addf(&text, "\"number\":%llu", (unsigned long long)p->number);
 	pk_str_add(&text, at + strlen(zero));

@@ -106,7 +106,7 @@ static void add_claims(struct pk_removal *r, const struct pk_block_claims *claim
 
 		if (strcmp(word.node, r->node) != 0 || word.returned || !c->modified)
 			continue;
-		word.number++;
+		word.number = pk_word_number_after(word.number);
 		word.returned = time(NULL);
 		pk_claim_word_encode(&word, &body);
 		s = add(r, c->key);

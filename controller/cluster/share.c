@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "addr_json.h"
 #include "json.h"
@@ -152,6 +153,16 @@ struct reader {
 static int bad(const struct reader *r, const struct pk_json *v, const char *what)
 {
 	return pk_json_fail(r->err, r->doc, v, false, "%s", what);
+}
+
+uint64_t pk_word_number_after(uint64_t number)
+{
+	struct timespec now;
+	uint64_t ms;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return ms > number || number > PK_WORD_NUMBER_MAX ? ms : number + 1;
 }
 
 /* Reads the root of a document of our version, and its number. */

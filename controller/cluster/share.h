@@ -13,12 +13,19 @@
 #include "world.h"
 
 #define PK_SHARE_VERSION   1
-#define PK_WORD_NUMBER_MAX ((1ll << 53) - 2) /* of a key that can be written once more */
-#define PK_SHARE_ENDPOINTS 4096		     /* endpoints of one tenant on one node */
-#define PK_SHARE_PORTS	   64		     /* port labels of an endpoint */
-#define PK_SHARE_PARTS	   32		     /* keys of one tenant and node */
+#define PK_SHARE_ENDPOINTS 4096 /* endpoints of one tenant on one node */
+#define PK_SHARE_PORTS	   64	/* port labels of an endpoint */
+#define PK_SHARE_PARTS	   32	/* keys of one tenant and node */
 #define PK_NODE_BLOCKS	   256
 #define PK_NODE_ADDRESSES  8
+
+/*
+ * The highest number of a key that its writer goes on from: milliseconds come to it in 142,000
+ * years. Whoever else may write the key can't end its writer's numbers by a higher one.
+ */
+#define PK_WORD_NUMBER_MAX (1ll << 52)
+/* Returns the number of a key's next text: the time, in milliseconds, or more. */
+uint64_t pk_word_number_after(uint64_t number);
 
 struct pk_share_endpoint {
 	struct pk_world_endpoint *ep; /* key: container id "@" interface */

@@ -210,6 +210,38 @@ static void test_what_is_remembered(void **state)
 	done(&p);
 }
 
+/* An older word's number is gone on from. One that nobody comes to is another's, who wrote this key to end it. */
+static void test_numbers(void **state)
+{
+	const struct {
+		uint64_t there, next; /* 0: the time */
+	} rows[] = {
+		{ 7, 0 },
+		{ 4102444800000, 4102444800001 },
+		{ 1ull << 52, (1ull << 52) + 1 },
+		{ (1ull << 52) + 1, 0 },
+		{ (1ull << 53) - 1, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct pk_publish p = { .node = (char[]){ "n1" } };
+		char text[80];
+		uint64_t next;
+
+		snprintf(text, sizeof(text), "{\"version\":1,\"number\":%llu,\"endpoints\":[]}",
+			 (unsigned long long)rows[i].there);
+		pk_publish_seen(&p, "nodes/n2", text, true);
+		next = pk_word_number_after(p.number);
+		assert_true(rows[i].next ? next == rows[i].next
+					 : next / 100000 == (uint64_t)time(NULL) / 100);
+		next = pk_word_number_after(rows[i].there);
+		assert_true(rows[i].next ? next == rows[i].next
+					 : next / 100000 == (uint64_t)time(NULL) / 100);
+		done(&p);
+	}
+}
+
 /* What is new is written first and what ends last, so that nobody is in no part meanwhile. */
 static void test_whose_turn_it_is(void **state)
 {
@@ -412,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_keys_of_parts),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_what_is_remembered),
+		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_whose_turn_it_is),
 		cmocka_unit_test(test_shares_wait_for_no_other),
 		cmocka_unit_test(test_a_share_that_grows_again),
