@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "nl_batch.h"
+#include "picket/limits.h"
 
 static void put_mac(struct nl_msg *msg, const uint8_t mac[6])
 {
@@ -56,6 +57,8 @@ void pk_nl_vxlan(struct pk_nl *nl, const struct pk_nl_vxlan *vxlan)
 	struct ifinfomsg body = { .ifi_flags = IFF_NOARP, .ifi_change = IFF_NOARP };
 	struct nl_msg *msg =
 		pk_nl_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof(body));
+	struct ifla_vxlan_port_range sources = { .low = htons(PK_OVERLAY_SOURCE),
+						 .high = htons(65535) };
 	struct nlattr *info, *data;
 
 	nla_put_string(msg, IFLA_IFNAME, vxlan->name);
@@ -67,6 +70,7 @@ void pk_nl_vxlan(struct pk_nl *nl, const struct pk_nl_vxlan *vxlan)
 	nla_put_u8(msg, IFLA_VXLAN_COLLECT_METADATA, 1);
 	nla_put_u8(msg, IFLA_VXLAN_LEARNING, 0);
 	nla_put_u16(msg, IFLA_VXLAN_PORT, htons(vxlan->port));
+	nla_put(msg, IFLA_VXLAN_PORT_RANGE, sizeof(sources), &sources);
 	nla_nest_end(msg, data);
 	nla_nest_end(msg, info);
 	pk_nl_push(nl, msg, "create %s, UDP port %u", vxlan->name, vxlan->port);

@@ -12,7 +12,6 @@
 #include "lib/peer.h"
 #include "lib/rewrite.h"
 
-#define WRAP_PORTS     49152 /* the least outer source port */
 #define WRAP_PORT_MASK 0x3fff
 #define WRAP_DF	       0x4000
 #define WRAP_LONGEST   65535 /* of an IPv4 packet */
@@ -106,7 +105,7 @@ static __always_inline void wrap_write(struct wrap_heads *h, const struct pk_scr
 				.saddr = n->overlay.local.w[3],
 				.daddr = s->way.next_hop.w[3] };
 	h->ip.check = ~wrap_sum(h);
-	h->udp = (struct udphdr){ .source = bpf_htons(WRAP_PORTS | (hash & WRAP_PORT_MASK)),
+	h->udp = (struct udphdr){ .source = bpf_htons(PK_OVERLAY_SOURCE | (hash & WRAP_PORT_MASK)),
 				  .dest = n->overlay.port,
 				  .len = bpf_htons(len - ETH_HLEN - sizeof(h->ip)) };
 	h->vxlan_flags = bpf_htonl(WRAP_VNI_FLAG);

@@ -49,9 +49,10 @@
 /* The gateway as every guest sees it: on no interface, answered by the guard. */
 #define PK_GATEWAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x01 }
 /* The MAC of every node's overlay device. Frames inside the overlay are addressed to it. */
-#define PK_OVERLAY_MAC { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x02 }
-#define PK_MAC_PREFIX0 0x02 /* endpoint MACs: 02:70 and 32 bits of a hash */
-#define PK_MAC_PREFIX1 0x70
+#define PK_OVERLAY_MAC	  { 0x02, 0x70, 0x6b, 0x00, 0x00, 0x02 }
+#define PK_OVERLAY_SOURCE 49152 /* outer source ports: from here to 65535, whoever writes them */
+#define PK_MAC_PREFIX0	  0x02	/* endpoint MACs: 02:70 and 32 bits of a hash */
+#define PK_MAC_PREFIX1	  0x70
 
 /* The tc preference of all our filters (state.md, "Life and death"). */
 #define PK_TC_PREF   1

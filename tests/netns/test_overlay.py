@@ -73,6 +73,7 @@ def test_a_tenant_reaches_its_own_alone(routed):
     link = device(one)
     assert link["mtu"] == mtu == a.links()["eth0"]["mtu"], "the endpoints' MTU is what the overlay leaves"
     assert link["linkinfo"]["info_data"]["external"] and not link["linkinfo"]["info_data"]["learning"]
+    assert link["linkinfo"]["info_data"]["port_range"] == {"low": 49152, "high": 65535}, "as the guard's own"
     mirror = Mirror(b.inside(), 5000)
     try:
         for family, head in (4, 28), (6, 48):
