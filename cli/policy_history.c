@@ -41,10 +41,13 @@ int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
 	if (r == 0 && pk_json_int(of, 1, INT64_MAX, &version) < 0)
 		r = pk_fail(err, 0, "%s is no history", log->key);
 	else if (r == 0 && version != VERSION)
-		return pk_fix(err, pk_fail(err, EPROTO, "%s is of another version", log->key),
-			      "use the release that wrote it");
+		r = -EPROTO;
 	else if (r == 0 && !list)
 		r = pk_fail(err, 0, "%s has no revisions", log->key);
+	if (r == -EPROTO) {
+		pk_fail(err, 0, "%s is of another version", log->key);
+		return pk_fix(err, r, "use the release that wrote it");
+	}
 	if (r < 0)
 		return pk_fix(err, r, "picket policy apply keeps that text beside a new history");
 	*newest = pk_json_first(list);
@@ -420,7 +423,7 @@ static enum cli_consul_end renewed(const struct cli_history *h, struct pk_err *e
 	*err = h->unread;
 	*err->fix = '\0';
 	if (h->lost_len)
-		pk_fix(err, 0, "to see what it was read %s, which stays for %d changes", key.text,
+		pk_fix(err, 0, "read %s to see what it was; it stays for %d changes", key.text,
 		       CLI_HISTORY_MAX);
 	return CLI_CONSUL_RENEWED;
 }
