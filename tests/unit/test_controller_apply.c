@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* apply.c: passes of several turns, and what comes between two of them. */
+#include <malloc.h>
+
 #include "apply_fixture.h"
+
+static unsigned int trims;
+
+/* Takes the place of libc's. */
+int malloc_trim(size_t pad)
+{
+	(void)pad;
+	trims++;
+	return 1;
+}
 
 /* Five turns, and names went in the last one: a disk that was slow makes it a sixth. */
 static void took_five_turns(struct fixture *f)
@@ -130,6 +142,29 @@ static void test_a_lock_that_is_held(void **state)
 		turn(f);
 }
 
+/* A bound on waiting alone. */
+static void until_trimmed(struct fixture *f, unsigned int n)
+{
+	uint64_t end = pk_now_ns() + 20000000000;
+
+	while (trims < n && pk_now_ns() < end)
+		turn(f);
+	assert_int_equal(trims, n);
+}
+
+/* What a pass took from the heap and left goes back after it, and after each that follows. */
+static void test_memory_goes_back_after_a_pass(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	pk_timer_clear(f->tick); /* nothing else to do */
+	until_trimmed(f, trims + 1);
+	offer(f, "/p/a");
+	until_revision(f, 2);
+	until_trimmed(f, trims + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +172,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_change_between_two_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_error_between_two_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_lock_that_is_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory_goes_back_after_a_pass, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
