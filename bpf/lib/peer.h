@@ -99,14 +99,16 @@ static __always_inline void peer_tunnel_fits(struct __sk_buff *skb, struct pk_sc
 	struct peer_ask ask = { .src = n->overlay.local,
 				.dst = s->way.next_hop,
 				.ifindex = n->overlay.ifindex };
-	__u32 takes = OVERLAY_TAKES;
+	__u32 takes = OVERLAY_TAKES, left;
 
 	if (!pk_addr_is_v4(&ask.dst))
 		takes += sizeof(struct ipv6hdr) - sizeof(struct iphdr);
 	peer_fib_ask(&s->fib, &ask);
-	if (bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0) == BPF_FIB_LKUP_RET_SUCCESS &&
-	    s->fib.mtu_result > takes && s->fib.mtu_result - takes < s->way.mtu)
-		s->way.mtu = s->fib.mtu_result - takes;
+	bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0);
+	left = s->fib.mtu_result -
+	       takes; /* where the FIB knows no way it is as asked: beyond all */
+	if (left < s->way.mtu)
+		s->way.mtu = left;
 }
 
 /*

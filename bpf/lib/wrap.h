@@ -39,9 +39,7 @@ _Static_assert(WRAP_BYTES == OVERLAY_TAKES, "what the overlay takes of a packet 
 /* Returns whether somebody has seen of late that the node has no IPsec policy. */
 static __always_inline bool wrap_may(const struct pk_node *n)
 {
-	__u32 until = n->overlay.direct;
-
-	return until && pk_direct_holds(until, bpf_ktime_get_coarse_ns());
+	return pk_direct_holds(n->overlay.direct, bpf_ktime_get_coarse_ns());
 }
 
 /* Sums up the outer IPv4 header, its checksum included. */

@@ -165,8 +165,8 @@ static bool way_to_node(const char *mtu)
 {
 	char command[128];
 
-	snprintf(command, sizeof(command), "ip route change default via 192.0.2.254 dev up0 %s",
-		 mtu);
+	snprintf(command, sizeof(command), "ip %s route change default via %s dev up0 %s",
+		 overlay_over6 ? "-6" : "", overlay_over6 ? "fd00:2::fe" : "192.0.2.254", mtu);
 	return system(command) == 0;
 }
 
@@ -184,11 +184,11 @@ static bool narrower_than_judged(void)
 }
 
 /* What the way to the node takes now is said to whoever sends more, though the device took it. */
-static void too_long_for_the_way(void)
+static void too_long_for_the_way(size_t takes)
 {
 	struct l4 udp = UDP(40000, 5001);
 
-	udp.payload = 1449 - 20 - 8;
+	udp.payload = takes - 20 - 8;
 	node_from("what fits the way to the node goes", 1,
 		  overlay_packet(false, WHO_A, WHO_FAR, udp), PK_REASON_OK);
 	udp.payload++;
@@ -196,16 +196,29 @@ static void too_long_for_the_way(void)
 		       PK_EGRESS, PK_REASON_LENGTH);
 }
 
+/* An overlay over IPv6 takes 20 bytes more of it. */
+static void too_long_over_ipv6(void)
+{
+	overlay_over6 = true;
+	overlay_start(1);
+	check("the way over IPv6 gets narrower", way_to_node("mtu lock 1499"));
+	too_long_for_the_way(1429);
+	check("and wide again, too", way_to_node(""));
+	overlay_over6 = false;
+}
+
 /* What the guard can't send itself the device does. */
 static void left_to_the_device(void)
 {
 	struct pk_pool_key key = { .prefixlen = 120, .addr = pkt_ip4(WHO_FAR) };
 	struct pk_pool pool = { .whose = PK_POOL_OTHERS, .node = pkt_ip4(WHO_HOST) };
+	struct l4 longer = UDP(40000, 5002);
 
+	longer.payload = 1451 - 20 - 8;
 	overlay_start(1);
 	through_device("the guard sends it", false);
 	check("the way is narrower than when the flow was judged", narrower_than_judged());
-	too_long_for_the_way();
+	too_long_for_the_way(1449);
 	check("and wide again", way_to_node(""));
 	through_device("as wide as before", false);
 	overlay_start(1);
@@ -213,6 +226,10 @@ static void left_to_the_device(void)
 	key.addr.b[15] = 0;
 	bpf_map_update_elem(node_map("pools"), &key, &pool, BPF_ANY);
 	through_device("the neighbour isn't known", true);
+	node_from_told("what the device doesn't take is told", 1,
+		       overlay_packet(false, WHO_A, WHO_FAR, longer), 1, PK_EGRESS,
+		       PK_REASON_LENGTH);
+	too_long_over_ipv6();
 }
 
 /* The stack asks IPsec's policies, and the guard none: neither way without the device. */
