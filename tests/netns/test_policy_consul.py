@@ -441,7 +441,7 @@ def test_without_a_token_consul_does_not_say_what_it_hides(cli):
     assert not cli("list", "-consul").stderr, "what is shown may be read"
     cli.consul.denies = False
     cli.consul.keys.clear()
-    assert not cli("list", "-consul").stderr
+    assert cli("list", "-consul").stderr == "nothing to show\n"
 
 
 def test_without_libcurl(cli):
