@@ -49,7 +49,7 @@ int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
 		return pk_fix(err, r, "use the release that wrote it");
 	}
 	if (r < 0)
-		return pk_fix(err, r, "apply it again: that keeps this text beside a new history");
+		return pk_fix(err, r, "apply it again, which keeps that text beside a new history");
 	*newest = pk_json_first(list);
 	return 0;
 }
