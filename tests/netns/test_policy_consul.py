@@ -302,7 +302,7 @@ def test_a_history_that_nobody_can_read_is_in_no_changes_way(cli, broken):
     done = cli("history")
     assert done.returncode == 3 and "other" in done.stdout and LOG in done.stderr and "keeps that text beside a new" in done.stderr, done
     for words in ("history", "deny"), ("rollback", "deny"):
-        assert LOG in cli.refused("fix: picket policy apply", *words)
+        assert LOG in cli.refused("fix: apply it again", *words)
     assert cli.consul.keys[LOG] == broken, "who asks changes nothing"
     done = cli("apply", "-consul", cli.file("deny", dict(DENY, audit=True)))
     assert done.returncode == 0 and "deny: changed" in done.stdout and "its history begins anew" in done.stderr, done
