@@ -7,7 +7,8 @@
  */
 #include "policy_consul.h"
 
-#define CLI_HISTORY_MAX 20 /* revisions of a document */
+#define CLI_HISTORY_MAX	    20 /* revisions of a document */
+#define CLI_HISTORY_VERSION 1
 
 struct cli_history {
 	char *log_key;		      /* "picket/v1/default/history/operator/log/NAME" */
@@ -33,11 +34,19 @@ bool cli_history_has_none(const struct cli_consul_docs *docs, const char *name, 
 /* Reads what the texts are, too. */
 int cli_history_read_texts(struct cli_consul_docs *docs, struct cli_history *history,
 			   struct pk_err *err);
-/* Reads one log's text. -EPROTO: it is another release's; else nobody can read what is refused. */
+/*
+ * Reads one log's text. -EPROTO: it is another release's, or its text isn't there as a whole; else
+ * nobody can read what is refused.
+ */
 int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
 		      const struct pk_json **newest, struct pk_err *err);
 /* Returns the text of that digest, NULL where it isn't kept, or isn't what its name says. */
 const struct pk_kv *cli_history_text(const struct cli_history *history, const char *digest);
+/* Returns what has the key of that digest's text, whatever is in it; NULL where there is none. */
+const struct pk_kv *cli_history_find_text(const struct cli_history *history, const char *digest);
+/* Appends the key of that digest's text. */
+void cli_history_text_key(const struct cli_history *history, const char *digest,
+			  struct pk_str *key);
 
 struct cli_revision {
 	const char *verb;		  /* apply, delete, rollback */
@@ -48,7 +57,8 @@ struct cli_revision {
 };
 /*
  * Writes the document, or takes it out, with its history. A log that nobody can read is kept as a
- * text that the new one names; another release's stays as it is. Neither is in the change's way.
+ * text that the new one names, and so are all older texts, which it may have named. What can't be
+ * kept so, and another release's log, stays as it is. None of that is in the change's way.
  */
 enum cli_consul_end cli_history_write(struct cli_consul_docs *docs,
 				      const struct cli_revision *revision, struct pk_err *err);

@@ -181,6 +181,7 @@ static int read_value(struct cli_consul *consul, struct pk_kv *kv, char **holder
 	PK_OWN(pk_curl_answer_done) struct pk_curl_answer answer = { 0 };
 	PK_OWN(pk_var_done) struct pk_var var = { 0 };
 	struct pk_http_request request = { .cap = VAR_MAX };
+	const char *item = pk_vars_item(consul->prefix, kv->key);
 	own_str path = { 0 };
 	char why[300];
 
@@ -191,13 +192,14 @@ static int read_value(struct cli_consul *consul, struct pk_kv *kv, char **holder
 		return fail(err, &answer.reply, why);
 	if (answer.reply.status == 404)
 		return 0;
-	if (pk_var_decode(answer.reply.body, answer.reply.len,
-			  pk_vars_item(consul->prefix, kv->key), &var, err) < 0)
+	if (pk_var_decode(answer.reply.body, answer.reply.len, item, &var, err) < 0)
 		return -EINVAL;
 	*holder = PK_MOVE(var.node, NULL);
 	kv->modified = var.modified;
 	if (!var.value) {
-		kv->unreadable = "its variable has no item \"" PK_VARS_DOCUMENT "\"";
+		kv->unreadable = strcmp(item, PK_VARS_DOCUMENT) == 0
+					 ? "its variable has no item \"" PK_VARS_DOCUMENT "\""
+					 : "its variable has no item \"" PK_VARS_VALUE "\"";
 		return 0;
 	}
 	free(kv->value);

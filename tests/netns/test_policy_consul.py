@@ -291,7 +291,8 @@ def test_history_is_written_with_the_document_or_neither_is(cli):
 LOG, TEXTS = HISTORY + "operator/log/deny", HISTORY + "operator/text/deny/"
 
 
-@pytest.mark.parametrize("broken", ["{", "", "\x00\xff", "[]", '{"version": 1}', '{"revisions": []}', '{"version": 1, "revisions": [}'])
+@pytest.mark.parametrize("broken", ["{", "", "\x00\xff", "[]", '{"version": 1}', '{"revisions": []}', '{"version": 1, "revisions": [}',
+                                    '{"version": 1, "revisions": "x"}', '{"version": 1, "revisions": {"a": {}}}'])
 def test_a_history_that_nobody_can_read_is_in_no_changes_way(cli, broken):
     """The change is made; a new history begins beside the text of the old one, which stays as long as a revision would."""
     file = cli.file("deny", DENY)
@@ -302,13 +303,14 @@ def test_a_history_that_nobody_can_read_is_in_no_changes_way(cli, broken):
     done = cli("history")
     assert done.returncode == 3 and "other" in done.stdout and LOG in done.stderr and "keeps that text beside a new" in done.stderr, done
     for words in ("history", "deny"), ("rollback", "deny"):
-        assert LOG in cli.refused("fix: apply it again", *words)
+        assert LOG in cli.refused("fix: the next change keeps that text beside a new history; picket policy delete -consul -history NAME", *words)
     assert cli.consul.keys[LOG] == broken, "who asks changes nothing"
     done = cli("apply", "-consul", cli.file("deny", dict(DENY, audit=True)))
     assert done.returncode == 0 and "deny: changed" in done.stdout and "its history begins anew" in done.stderr, done
     log = json.loads(cli.consul.keys[LOG])["revisions"]
     assert [r["verb"] for r in log] == ["apply", "found", "unreadable"] and log[1]["to"] == first
-    kept = TEXTS + log[2]["log"]
+    assert ("log" in log[2]) == bool(broken), "an empty log has no text to keep"
+    kept = TEXTS + log[2].get("log", "")
     assert cli.consul.keys.get(kept) == (broken or None) and (not broken or kept in done.stderr), done
     assert "unreadable" in cli.ok("history", "deny")
     cli.ok("rollback", "deny")
@@ -316,6 +318,55 @@ def test_a_history_that_nobody_can_read_is_in_no_changes_way(cli, broken):
     for n in range(18):
         cli.ok("apply", "-consul", cli.file("deny", dict(DENY, rules=(n + 1) * DENY["rules"], audit=bool(n % 2))))
     assert kept not in cli.consul.keys and len(revisions(cli, "deny")) == 20
+
+
+def texts_of(cli):
+    return {k: v for k, v in cli.consul.keys.items() if k.startswith(TEXTS)}
+
+
+@pytest.mark.parametrize("broken", ["a byte", ""])
+def test_a_damaged_history_loses_no_older_text(cli, broken):
+    """Nobody knows which texts it named: they stay for as long as the row that stands for it, and go with that row."""
+    for n in range(5):
+        cli.ok("apply", "-consul", cli.file("deny", dict(DENY, rules=(n + 1) * DENY["rules"])))
+    before = texts_of(cli)
+    assert len(before) == 5
+    cli.consul.keys[LOG] = cli.consul.keys[LOG].replace("revisions", "revisionz", 1) if broken else ""
+    for n in range(17):
+        cli.ok("apply", "-consul", cli.file("deny", dict(DENY, rules=(n + 6) * DENY["rules"])))
+        assert before.items() <= texts_of(cli).items(), n
+    assert any(r["verb"] == "unreadable" for r in revisions(cli, "deny"))
+    cli.ok("apply", "-consul", cli.file("deny", dict(DENY, audit=True)))
+    cli.ok("apply", "-consul", cli.file("deny", DENY))
+    rows = revisions(cli, "deny")
+    assert {k.removeprefix(TEXTS) for k in texts_of(cli)} == {d for r in rows for d in (r["from"], r["to"]) if d}, "the row went, and they"
+
+
+def test_a_history_that_nobody_can_read_and_consul_does_not_take_again(cli):
+    """In base64 it is more than a transaction holds: the document is written alone, and it says why and what to do."""
+    cli.ok("apply", "-consul", cli.file("deny", DENY))
+    before = texts_of(cli)
+    cli.consul.keys[LOG] = big = "x" * (400 << 10)
+    done = cli("apply", "-consul", cli.file("deny", dict(DENY, audit=True)))
+    assert done.returncode == 0 and "its history lacks it" in done.stderr and "413" in done.stderr and f"fix: copy {LOG} elsewhere" in done.stderr, done
+    assert json.loads(cli.keys()["operator/deny"])["audit"] and cli.consul.keys[LOG] == big and texts_of(cli) == before
+    done = cli("delete", "-consul", "deny")
+    assert done.returncode == 0 and not cli.keys() and cli.consul.keys[LOG] == big, done
+    cli.consul.keys[LOG] = ""
+    done = cli("apply", "-consul", cli.file("deny", DENY))
+    assert "begins anew" in done.stderr and before.items() <= texts_of(cli).items(), "as the fix says"
+
+
+def test_a_history_longer_than_is_read_stays_as_it_is(cli):
+    """Consul's own limit can be set higher than ours: what isn't read whole isn't written over."""
+    cli.ok("apply", "-consul", cli.file("deny", DENY))
+    cli.consul.keys[LOG] = big = "x" * (3 << 19)
+    assert LOG in cli.refused("it is longer than a document may be\nfix: picket policy delete -consul -history NAME", "history", "deny")
+    done = cli("apply", "-consul", cli.file("deny", dict(DENY, audit=True)))
+    assert done.returncode == 0 and "its history lacks it" in done.stderr and cli.consul.keys[LOG] == big, done
+    assert json.loads(cli.keys()["operator/deny"])["audit"]
+    cli.ok("delete", "-consul", "-history", "deny")
+    assert not cli.consul.keys
 
 
 def test_a_document_goes_beside_a_history_that_nobody_can_read(cli):

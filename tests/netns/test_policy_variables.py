@@ -258,6 +258,50 @@ def test_another_tells_of_this_change_first(cli):
     assert [row[0] for row in cli.history("deny")] == ["found", "rollback", "apply", "apply"]
 
 
+@pytest.mark.parametrize("items, said", [({"value": '{"version": 2, "revisions": []}'}, LACKS), ({"other": "x"}, LACKS),
+                                         ({"value": "{"}, "its history begins anew")])
+def test_another_writes_a_log_that_nobody_reads_meanwhile(cli, items, said):
+    """What is read again is judged as what was read first: another release's stays, a text that nobody can read is kept."""
+    cli.ok("apply", cli.file("deny", DENY))
+    path, before = "history/operator/log/deny", cli.variables("history/operator/text/")
+    Between(cli.nomad, path, lambda: cli.nomad.set_variable(path, items), 1)
+    done = made_all_the_same(cli, said, "apply", cli.file("deny", dict(DENY, audit=True)))
+    assert "deny: changed" in done.stdout and json.loads(cli.ok("show", "deny"))["audit"], done
+    texts = cli.variables("history/operator/text/")
+    assert before.items() <= texts.items(), "no older text goes"
+    if said == LACKS:
+        assert cli.variables()[path] == items
+    else:
+        assert [row[0] for row in cli.history("deny")] == ["apply", "found", "unreadable"] and items in texts.values()
+
+
+def test_a_log_without_its_item_stays_as_it_is(cli):
+    """Somebody wrote the variable by hand: what is in it isn't known, and isn't written over."""
+    path = "history/operator/log/deny"
+    cli.ok("apply", cli.file("deny", DENY))
+    before = cli.variables("history/operator/text/")
+    cli.nomad.set_variable(path, {"document": "{}"})
+    for words in ("history", "deny"), ("rollback", "deny"):
+        assert path in cli.refused('its variable has no item "value"\nfix: picket policy delete -consul -history NAME (or -nomad)', *words)
+    for words in ("apply", cli.file("deny", dict(DENY, audit=True))), ("delete", "deny"):
+        made_all_the_same(cli, LACKS, *words)
+    assert cli.variables()[path] == {"document": "{}"} and before.items() <= cli.variables("history/operator/text/").items()
+    cli.ok("delete", "-history", "deny")
+    assert not cli.variables()
+
+
+def test_a_damaged_history_loses_no_older_text(cli):
+    path = "history/operator/log/deny"
+    for n in range(4):
+        cli.ok("apply", cli.file("deny", dict(DENY, rules=(n + 1) * DENY["rules"])))
+    before = cli.variables("history/operator/text/")
+    assert len(before) == 4
+    cli.nomad.set_variable(path, {"value": cli.variables()[path]["value"].replace("revisions", "revisionz", 1)})
+    for audit in True, False:
+        cli.ok("apply", cli.file("deny", dict(DENY, audit=audit)))
+        assert before.items() <= cli.variables("history/operator/text/").items()
+
+
 def test_a_deletion_with_its_history_that_ends_half_way(cli):
     """The document goes first. Where its history stays it says so (3), never that nothing is written, and once more ends it."""
     file = cli.file("deny", DENY)
