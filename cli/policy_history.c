@@ -210,7 +210,7 @@ static enum cli_consul_end told(const struct cli_history *h, enum cli_consul_end
 	*err->fix = '\0';
 	if (h->lost_len)
 		pk_fix(err, 0,
-		       "read %s to see what it was; it stays for as long as the history has " UNREADABLE,
+		       "read %s to see what it was; it goes with the row \"" UNREADABLE "\"",
 		       key.text);
 	return CLI_CONSUL_RENEWED;
 }

@@ -9,7 +9,7 @@
 #include "vars.h"
 
 #define DIGITS_MIN 20 /* of a text's digest in the path of a variable, which has 128 bytes */
-#define FORGET_FIX                                                                                     \
+#define FORGET_FIX                                                                                 \
 	"picket policy delete -consul -history NAME (or -nomad) drops the document and all of it"
 
 void cli_history_done(struct cli_history *h)
