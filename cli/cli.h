@@ -92,5 +92,5 @@ extern const struct cli_command cli_status_commands[], cli_check_commands[],
 	cli_policy_history_commands[], cli_policy_rollout_commands[], cli_policy_test_commands[],
 	cli_policy_plan_commands[], cli_flows_commands[], cli_sweep_commands[], cli_node_commands[],
 	cli_ip_commands[], cli_reasons_commands[], cli_attach_commands[], cli_tap_commands[],
-	cli_version_commands[], cli_completion_commands[];
+	cli_version_commands[], cli_completion_commands[], cli_help_commands[];
 const struct cli_command *const *cli_tables(void); /* ends with NULL */

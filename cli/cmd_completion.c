@@ -13,9 +13,20 @@ static void bash_options(const struct cli_option *o)
 		printf(" -%s", o->name);
 }
 
+static void bash_nouns(void)
+{
+	printf(" nouns=\"");
+	for (const struct cli_command *const *t = cli_tables(); *t; t++)
+		for (const struct cli_command *c = *t; c->noun; c++)
+			printf("%s ", c->noun);
+	puts("\"");
+}
+
 static void bash(void)
 {
-	puts("_picket() {\n\tlocal words=\n\tcase \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in");
+	printf("_picket() {\n\tlocal words=");
+	bash_nouns();
+	puts("\tcase \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in");
 	for (const struct cli_command *const *t = cli_tables(); *t; t++)
 		for (const struct cli_command *c = *t; c->noun; c++) {
 			printf("\t\"%s %s\"*) words=\"", c->noun, c->verb ? c->verb : "");
@@ -24,12 +35,8 @@ static void bash(void)
 			puts("\" ;;");
 		}
 	puts("\tesac");
-	puts("\tcase $COMP_CWORD in");
-	printf("\t1) words=\"");
-	for (const struct cli_command *const *t = cli_tables(); *t; t++)
-		for (const struct cli_command *c = *t; c->noun; c++)
-			printf("%s ", c->noun);
-	puts("\" ;;\n\t2) case ${COMP_WORDS[1]} in");
+	puts("\tcase $COMP_CWORD in\n\t1) words=$nouns ;;\n\t2) case ${COMP_WORDS[1]} in\n"
+	     "\t\thelp) words+=\" $nouns\" ;;&");
 	for (const struct cli_command *const *t = cli_tables(); *t; t++)
 		for (const struct cli_command *c = *t; c->noun; c++)
 			if (c->verb)
@@ -81,7 +88,7 @@ static void zsh(void)
 {
 	puts("#compdef picket\n_picket() {\n\tlocal -a nouns verbs options");
 	zsh_nouns();
-	puts("\tcase \"$words[2]\" in");
+	puts("\tcase \"$words[2]\" in\n\thelp) verbs+=($nouns) ;|");
 	for (const struct cli_command *const *t = cli_tables(); *t; t++)
 		for (const struct cli_command *c = *t; c->noun; c++)
 			if (c->verb) {

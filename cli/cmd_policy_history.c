@@ -94,7 +94,8 @@ static int read_rows(const struct cli *cli, struct cli_consul_docs *docs, const 
 	pk_jw_open(&w, NULL, '[');
 	for (size_t i = 0; r == 0 && i < logs.n; i++)
 		if (is_wanted(&logs.list[i], name) && add_log(&logs.list[i], &w, &bad) < 0) {
-			cli_fail(cli, &bad, CLI_PARTLY);
+			if (!cli->quiet)
+				cli_fail(cli, &bad, CLI_PARTLY);
 			bad = (struct pk_err){ 0 };
 			++*unread;
 		}
@@ -122,13 +123,14 @@ static int has_none(const struct cli *cli, const char *name, struct pk_err *err)
 static int show_rows(struct cli *cli, const struct pk_json *rows, bool one, unsigned int unread)
 {
 	const size_t n = pk_json_count(rows);
-	int r = CLI_OK;
+	int r;
 
-	if (one && unread)
+	if (unread && !n)
 		return CLI_CANNOT;
 	if (cli->quiet || (one && !n))
-		return n ? CLI_OK : CLI_NO;
-	r = cli_list(cli, rows, columns);
+		r = n ? CLI_OK : CLI_NO;
+	else
+		r = cli_list(cli, rows, columns);
 	return r == CLI_OK && unread ? CLI_PARTLY : r;
 }
 

@@ -33,6 +33,7 @@ static const struct cli_command *const tables[] = {
 	cli_tap_commands,
 	cli_version_commands,
 	cli_completion_commands,
+	cli_help_commands,
 	NULL,
 };
 

@@ -141,7 +141,7 @@ void cli_help(const struct cli_command *command)
 	puts("\nCommon options:");
 	print_options(cli_common);
 	puts("\nExit status: 0 yes or ok, 1 no, denied, degraded or would change, 2 could not\n"
-	     "tell, 127 unknown command.");
+	     "tell, 3 done or shown in part, 127 unknown command.");
 }
 
 /* Collects the verbs of a noun, or (NULL) all nouns; names ends with NULL. */
@@ -304,16 +304,22 @@ static int find_words(struct cli *cli, int argc, char **argv, int *noun, int *ve
 }
 
 /* `picket help`, and what stands behind it: the same as `picket ... -help`. */
-static int help_word(int argc, char **argv)
+static int help(struct cli *cli)
 {
-	const char *verb = argc > 1 ? argv[1] : NULL;
-	const struct cli_command *command = argc ? find_command(argv[0], verb) : NULL;
+	const char *noun = cli->argv[0], *verb = noun ? cli->argv[1] : NULL;
+	const struct cli_command *command = noun ? find_command(noun, verb) : NULL;
 
-	if (argc && !command)
-		return help_of_noun(argv[0], verb);
+	if (noun && !command)
+		return help_of_noun(noun, verb);
 	cli_help(command);
 	return CLI_OK;
 }
+
+const struct cli_command cli_help_commands[] = {
+	{ "help", NULL, "[NOUN [VERB]]", "the commands, a noun's verbs, or a command's options", 0,
+	  2, NULL, help, false },
+	{ 0 },
+};
 
 static int check_count(const struct cli *cli)
 {
@@ -333,8 +339,6 @@ int cli_parse(struct cli *cli, int argc, char **argv, bool *done)
 
 	*done = true;
 	find_words(cli, argc, argv, &noun, &verb);
-	if (noun >= 0 && !strcmp(argv[noun], "help"))
-		return help_word(argc - noun - 1, argv + noun + 1);
 	if (noun >= 0 && !cli->command)
 		return only_noun(argc, argv, noun);
 	cli->argv = pk_alloc(((size_t)argc + 1) * sizeof(char *));

@@ -110,7 +110,7 @@ static int say_end(struct cli *cli, enum cli_consul_end end, struct pk_err *err)
 	return cli_fail(cli, err, CLI_PARTLY);
 }
 
-/* Returns what is said of a history that isn't as if nothing had been; NULL: of no such end. */
+/* Returns what is said of the history of a change that is made; NULL: nothing, or it isn't made. */
 static const char *said_of(enum cli_consul_end end)
 {
 	switch (end) {

@@ -58,7 +58,7 @@ struct cli_revision {
 /*
  * Writes the document, or takes it out, with its history. A log that nobody can read is kept as a
  * text that the new one names, and so are all older texts, which it may have named. What can't be
- * kept so, and another release's log, stays as it is. None of that is in the change's way.
+ * kept so, and another release's log, stays as it is. None of that stops the change.
  */
 enum cli_consul_end cli_history_write(struct cli_consul_docs *docs,
 				      const struct cli_revision *revision, struct pk_err *err);

@@ -424,7 +424,7 @@ def test_completion_knows_what_help_knows():
             "printf '%s\\n' \"${COMPREPLY[@]}\""
         return run(["bash", "-c", code]).stdout.split()
 
-    assert {"endpoint", "status", "policy", "flows"} <= set(complete("picket", "''"))
+    assert {"endpoint", "status", "policy", "flows", "help"} <= set(complete("picket", "''")) <= set(complete("picket", "help", "''"))
     assert set(complete("picket", "endpoint", "''")) >= {"list", "show"}
     assert "-refused" in complete("picket", "policy", "list", "-re")
     help_text = run([binary("picket"), "flows", "-help"]).stdout
@@ -443,7 +443,7 @@ def test_completion_of_zsh_knows_the_same(tmp_path):
         return dict(line.partition(":")[::2] for line in run(["zsh", "-f", "-c", code]).stdout.splitlines())
 
     nouns = complete("picket", "''")
-    assert {"endpoint", "status", "policy", "flows"} <= set(nouns)
+    assert {"endpoint", "status", "policy", "flows", "help"} <= set(nouns) == set(complete("picket", "help", "''"))
     assert nouns["status"] == "how the node is, what is wrong first"
     assert set(complete("picket", "endpoint", "''")) == {"list", "show"}
     assert "-refused" in complete("picket", "policy", "list", "-re")

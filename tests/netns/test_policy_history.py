@@ -103,6 +103,23 @@ def test_a_history_that_nobody_can_read_is_in_no_changes_way(cli, broken):
     assert kept not in cli.consul.keys and len(revisions(cli, "deny")) == 20
 
 
+def test_what_histories_that_nobody_can_read_leave_of_an_answer(cli):
+    """Some: the others are shown (3). All: there is no answer (2), and none that there is nothing. -q prints neither."""
+    for name in ("deny", "other"):
+        cli.ok("apply", "-consul", cli.file(name, DENY))
+    cli.consul.keys[LOG] = "{"
+    done, quiet = cli("history"), cli("history", "-q")
+    assert done.returncode == quiet.returncode == 3 and "other" in done.stdout and LOG in done.stderr
+    assert not quiet.stdout and not quiet.stderr
+    cli.consul.keys[HISTORY + "operator/log/other"] = "{"
+    done, quiet = cli("history"), cli("history", "-q")
+    assert done.returncode == quiet.returncode == 2 and not done.stdout and "nothing to show" not in done.stderr
+    assert done.stderr.count("picket policy history: ") == 2 and not quiet.stdout and not quiet.stderr
+    for name in ("deny", "other"):
+        cli.ok("delete", "-consul", "-history", name)
+    assert (cli("history").returncode, cli("history").stderr, cli("history", "-q").returncode) == (0, "nothing to show\n", 1)
+
+
 def texts_of(cli):
     return {k: v for k, v in cli.consul.keys.items() if k.startswith(TEXTS)}
 

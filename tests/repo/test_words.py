@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command lines of the programs, without a node: help, and what is said of a word that is none."""
 import os
+import re
 import subprocess
 
 import pytest
 
-from test_commands import BUILD
+from test_commands import BUILD, ROOT
 
 
 def done(program, *words):
@@ -18,6 +19,14 @@ def done(program, *words):
 def test_help_is_a_word_too(words):
     assert done("picket", "help", *words) == done("picket", *words, "-help")
     assert done("picket", "help", *words)[0] == 0
+
+
+def test_help_tells_of_itself_and_of_each_exit_status():
+    said = done("picket", "help")[1]
+    assert "  help [NOUN [VERB]]" in said and done("picket", "help", "-help") == done("picket", "help", "help")
+    told = re.findall(r"\b(\d+) ", said.split("Exit status: ")[1])
+    with open(os.path.join(ROOT, "docs/cli.md"), encoding="utf-8") as page:
+        assert told == re.findall(r"^\| (\d+) \|", page.read(), re.M) == ["0", "1", "2", "3", "127"]
 
 
 def test_help_for_what_there_is_not():
