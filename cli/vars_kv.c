@@ -224,6 +224,8 @@ static int find_ready(struct cli_consul *consul, struct ready *ready, struct pk_
 		return -EINVAL;
 	if (pk_service_failed(&answer.reply, false, why, sizeof(why)))
 		return fail(err, &answer.reply, why);
+	if (!answer.reply.index)
+		return pk_fail(err, 0, PK_SERVICE_NO_INDEX);
 	return pk_vars_nodes(answer.reply.body, answer.reply.len, on_node, ready, err);
 }
 

@@ -28,8 +28,7 @@ struct pk_nomad {
 	uint64_t node_ms; /* when Nomad said it */
 	struct pk_source source;
 	struct pk_pace pace;
-	uint64_t index, seen; /* to ask behind; of the last answer that was taken */
-	bool sure;	      /* the next question is for the leader */
+	struct pk_history history;
 	bool leaderless;
 	char name[128];
 	size_t n_refused; /* of the last answer */
@@ -58,7 +57,7 @@ static void failed(struct pk_nomad *n, enum pk_source_fault fault, const char *w
 	 * full answer is cheap. Nor has it the node: a client that comes back may have another id,
 	 * or other labels.
 	 */
-	n->index = 0;
+	n->history.index = 0;
 	n->node.id[0] = '\0';
 	pk_timer_set(n->timer, pk_backoff_ms(n->source.failures - 1));
 }
@@ -128,19 +127,13 @@ static void say_refused(struct pk_nomad *n, const struct pk_allocs *allocs)
 	n->n_refused = allocs->n_refused;
 }
 
-/*
- * Returns whether the answer is older than the one before: a server that lags, or another history.
- * The leader is asked which, at the pace of all questions.
- */
+/* Returns whether the leader is to be asked, which then is at the pace of all questions. */
 static bool is_older(struct pk_nomad *n, uint64_t index)
 {
-	bool was_sure = PK_MOVE(n->sure, false);
 	uint64_t chance = pk_backoff_ms(0), pause;
 
-	if (was_sure || index >= n->seen)
+	if (pk_history_takes(&n->history, index))
 		return false;
-	n->sure = true;
-	n->index = 0;
 	pause = pk_pace_ms(&n->pace, pk_loop_now(n->loop));
 	pk_timer_set(n->timer, pause > chance ? pause : chance);
 	return true;
@@ -148,7 +141,6 @@ static bool is_older(struct pk_nomad *n, uint64_t index)
 
 static void take_allocs(struct pk_nomad *n, struct pk_allocs *allocs, uint64_t index)
 {
-	n->index = n->seen = index;
 	n->leaderless = false;
 	n->source.index = index;
 	pk_source_good(&n->source);
@@ -174,8 +166,7 @@ static void on_allocs(void *arg, const struct pk_http_reply *reply)
 	if (is_bad(n, reply))
 		return;
 	if (!reply->index)
-		failed(n, PK_FAULT_ANSWER,
-		       "an answer without an index: not Nomad's" PK_SERVICE_OTHER);
+		failed(n, PK_FAULT_ANSWER, PK_SERVICE_NO_INDEX);
 	else if (pk_alloc_reader_end(n->allocs, &allocs, &n->err) < 0)
 		bad_text(n);
 	else if (is_older(n, reply->index))
@@ -246,9 +237,9 @@ static void ask_allocs(struct pk_nomad *n)
 
 	pk_str_add(&path, "/v1/node/");
 	pk_url_add(&path, n->node.id, NULL);
-	pk_str_addf(&path, "/allocations%s", n->sure ? "" : "?stale=true");
-	if (n->index)
-		pk_str_addf(&path, "&index=%lu&wait=%ds", n->index, WAIT_S);
+	pk_str_addf(&path, "/allocations%s", n->history.sure ? "" : "?stale=true");
+	if (n->history.index)
+		pk_str_addf(&path, "&index=%lu&wait=%ds", n->history.index, WAIT_S);
 	call.path = path.text;
 	n->allocs = pk_alloc_reader_new(PK_READ_ALLOCS);
 	n->call = start(n, &call, on_allocs, n, &n->err);

@@ -36,3 +36,13 @@ unsigned int pk_pace_ms(struct pk_pace *pace, uint64_t now_ms)
 		return PAUSE_MS;
 	return (unsigned int)(pace->full_ms - now_ms - BURST * EACH_MS);
 }
+
+bool pk_history_takes(struct pk_history *h, uint64_t index)
+{
+	if (!h->sure && index < h->seen) {
+		*h = (struct pk_history){ .seen = h->seen, .sure = true };
+		return false;
+	}
+	*h = (struct pk_history){ .index = index, .seen = index };
+	return true;
+}

@@ -37,3 +37,17 @@ struct pk_pace {
 };
 /* Takes the answer into account; returns the milliseconds until the next question. */
 unsigned int pk_pace_ms(struct pk_pace *pace, uint64_t now_ms);
+/*
+ * Which of the answers to one question count, where any server may give them. A failure clears the
+ * index alone: another server may answer next, and one that lags is known by what was seen.
+ */
+struct pk_history {
+	uint64_t index; /* to ask behind; 0: the next question doesn't wait */
+	uint64_t seen;	/* of the last answer that was taken */
+	bool sure;	/* the next question is for the leader, whose answer counts */
+};
+/*
+ * Returns whether the answer is taken. It isn't where it is older than the one before: by a server
+ * that lags, or of another history. The leader is to say which.
+ */
+bool pk_history_takes(struct pk_history *h, uint64_t index);

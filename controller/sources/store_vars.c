@@ -390,11 +390,17 @@ static void vars_free(struct pk_store *store)
 void pk_store_vars_node(struct pk_store *store, const char *id)
 {
 	struct vars_store *v = store_of(store);
+	struct vars_node *n;
 
 	if (v->id && strcmp(v->id, id) == 0)
 		return;
 	free(v->id);
 	v->id = pk_strdup(id);
+	HASH_FIND_STR(v->nodes, id, n);
+	if (v->knows_nodes && !n) {
+		v->knows_nodes = false;
+		vars_nodes_fresh(v);
+	}
 	vars_stir(v, id);
 	vars_serve_soon(v);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keeps the list of Picket's variables, and which nodes are ready. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ static void failed(struct vars_store *v, enum pk_source_fault fault, const char 
 static void on_list(void *arg, const struct pk_http_reply *reply)
 {
 	struct vars_store *v = arg;
+	uint64_t restored;
 	char why[sizeof(v->error.text) + sizeof(v->error.fix) + 8];
 
 	v->list = NULL;
@@ -58,10 +60,13 @@ static void on_list(void *arg, const struct pk_http_reply *reply)
 				 "; fix: give picketd's token the rights that examples/acl lists");
 		failed(v, pk_http_fault(reply), why);
 	} else if (!reply->index) {
-		failed(v, PK_FAULT_ANSWER, "200 without an index: not Nomad" PK_SERVICE_OTHER);
+		failed(v, PK_FAULT_ANSWER, PK_SERVICE_NO_INDEX);
 	} else {
 		v->failures = 0;
+		restored = v->restored;
 		vars_names_end(v, reply->index, pk_loop_now(v->loop));
+		if (v->restored != restored)
+			vars_nodes_fresh(v);
 		v->answered = v->number;
 		pk_timer_set(v->list_timer,
 			     v->fresh ? 0 : pk_pace_ms(&v->pace, pk_loop_now(v->loop)));
@@ -112,6 +117,14 @@ void vars_list_fresh(struct vars_store *v)
 	pk_timer_hurry(v->list_timer, 0);
 }
 
+void vars_nodes_fresh(struct vars_store *v)
+{
+	pk_http_cancel(PK_MOVE(v->nodes_call, NULL));
+	v->nodes_history.index = 0;
+	v->nodes_history.sure = true;
+	pk_timer_hurry(v->nodes_timer, 0);
+}
+
 bool vars_lives(const struct vars_store *v, const char *holder)
 {
 	struct vars_node *n;
@@ -131,6 +144,11 @@ void vars_stir(struct vars_store *v, const char *id)
 		if (var->holder && strcmp(var->holder, id) == 0)
 			var->stirred = v->stirs;
 }
+
+struct own_node {
+	const char *id;
+	bool is_there;
+};
 
 static void on_node(void *arg, const char *id, bool ready)
 {
@@ -166,33 +184,73 @@ static void drop_nodes(struct vars_store *v, bool all)
 	}
 }
 
+static void look_for_own(void *arg, const char *id, bool ready)
+{
+	struct own_node *own = arg;
+
+	(void)ready;
+	own->is_there |= strcmp(id, own->id) == 0;
+}
+
+/* A list of nodes that lacks this node itself may lack others that live, so it is no truth. */
+static int check_nodes(const struct vars_store *v, const struct pk_http_reply *reply,
+		       struct pk_err *err)
+{
+	struct own_node own = { .id = v->id ?: "", .is_there = !v->id };
+
+	if (!reply->index)
+		return pk_fail(err, 0, PK_SERVICE_NO_INDEX);
+	if (pk_vars_nodes(reply->body, reply->len, look_for_own, &own, err) < 0)
+		return -EINVAL;
+	if (own.is_there)
+		return 0;
+	return pk_fail(err, 0, "Nomad's list of nodes lacks this one, %.40s" PK_SERVICE_OTHER,
+		       v->id);
+}
+
+/* Whoever was heard of lives, as far as is known, until Nomad says otherwise. */
+static void nodes_failed(struct vars_store *v, enum pk_source_fault fault, const char *why)
+{
+	const struct pk_store_answer answer = { .why = why, .fault = fault };
+
+	if (v->nodes_failures == 0)
+		log_warn("op=nodes err=\"%s\" keeping what is known of which nodes are ready", why);
+	v->nodes_history.index = 0;
+	pk_timer_set(v->nodes_timer, pk_backoff_ms(v->nodes_failures++));
+	if (!v->knows_nodes)
+		vars_fail(v, NULL, &answer);
+}
+
+static void take_nodes(struct vars_store *v, const struct pk_http_reply *reply)
+{
+	v->nodes_failures = 0;
+	v->knows_nodes = true;
+	pk_vars_nodes(reply->body, reply->len, on_node, v, NULL);
+	drop_nodes(v, false);
+	pk_timer_set(v->nodes_timer, NODES_MS + pk_backoff_ms(0));
+	vars_serve_soon(v);
+}
+
 static void on_nodes(void *arg, const struct pk_http_reply *reply)
 {
 	struct vars_store *v = arg;
-	struct pk_store_answer answer = { .fault = pk_http_fault(reply) };
 	struct pk_err err = { 0 };
 	char why[300];
 
 	v->nodes_call = NULL;
-	if (pk_service_failed(reply, false, why, sizeof(why)))
-		answer.why = why;
-	else if (pk_vars_nodes(reply->body, reply->len, on_node, v, &err) < 0)
-		answer.why = err.text;
-	if (answer.why) {
-		v->nodes_index = 0;
-		pk_timer_set(v->nodes_timer, pk_backoff_ms(v->nodes_failures++));
-		/* Whoever was heard of lives, as far as is known, until Nomad says otherwise. */
-		if (!v->knows_nodes)
-			vars_fail(v, NULL, &answer);
+	if (pk_service_failed(reply, false, why, sizeof(why))) {
+		nodes_failed(v, pk_http_fault(reply), why);
 		return;
 	}
-	v->nodes_failures = 0;
-	v->knows_nodes = true;
-	/* Behind what was heard before there is another history: the next question doesn't wait. */
-	v->nodes_index = reply->index < v->nodes_index ? 0 : reply->index;
-	drop_nodes(v, false);
-	pk_timer_set(v->nodes_timer, NODES_MS + pk_backoff_ms(0));
-	vars_serve_soon(v);
+	if (check_nodes(v, reply, &err) < 0) {
+		/* A server that lags may say so, too. */
+		v->nodes_history.sure = true;
+		nodes_failed(v, PK_FAULT_ANSWER, err.text);
+	} else if (pk_history_takes(&v->nodes_history, reply->index)) {
+		take_nodes(v, reply);
+	} else {
+		pk_timer_set(v->nodes_timer, pk_backoff_ms(0));
+	}
 }
 
 /*
@@ -207,9 +265,9 @@ static void ask_nodes(void *arg)
 					.turn = v->nodes_failures,
 					.timeout_ms = VARS_TIMEOUT_MS };
 
-	pk_str_add(&path, "/v1/nodes?stale=true");
-	if (v->nodes_index) {
-		pk_str_addf(&path, "&index=%lu&wait=%ds", v->nodes_index, NODES_S);
+	pk_str_addf(&path, "/v1/nodes%s", v->nodes_history.sure ? "" : "?stale=true");
+	if (v->nodes_history.index) {
+		pk_str_addf(&path, "&index=%lu&wait=%ds", v->nodes_history.index, NODES_S);
 		call.timeout_ms += NODES_S * 1000 * 17 / 16;
 	}
 	call.path = path.text;

@@ -88,13 +88,13 @@ struct vars_store {
 	struct pk_pace pace;
 	uint64_t number, answered; /* of the list that is under way or was last; that was good */
 	uint64_t index, restored;
-	uint64_t nodes_index; /* of the last answer about nodes; 0: the next one doesn't wait */
-	uint64_t forgot;      /* the latest index of what went and isn't kept any more */
-	uint64_t stirs;	      /* how often a node came to live, or ceased to */
-	uint64_t served;      /* calls that ended */
-	uint64_t pass;	      /* looks at all calls */
-	bool went_back;	      /* this list shows that the store is older than it was */
-	bool fresh, waits;    /* the next list is to answer at once; the one under way waits */
+	struct pk_history nodes_history;
+	uint64_t forgot;   /* the latest index of what went and isn't kept any more */
+	uint64_t stirs;	   /* how often a node came to live, or ceased to */
+	uint64_t served;   /* calls that ended */
+	uint64_t pass;	   /* looks at all calls */
+	bool went_back;	   /* this list shows that the store is older than it was */
+	bool fresh, waits; /* the next list is to answer at once; the one under way waits */
 	bool knows_nodes;
 	unsigned int failures, nodes_failures;
 	char *reading; /* the key of read */
@@ -137,6 +137,8 @@ void vars_list_begin(struct vars_store *v);
 void vars_list_end(struct vars_store *v);
 /* Has a list asked for at once. */
 void vars_list_fresh(struct vars_store *v);
+/* Has the leader asked for the nodes at once: what was heard of them may be of another history. */
+void vars_nodes_fresh(struct vars_store *v);
 /* Begins to read a value. */
 void vars_read(struct vars_store *v, struct var *var);
 /* Finds out whether the token may read below the call's prefix. */

@@ -28,6 +28,7 @@ class FakeNomad(FakeServer):
         self.vars_index = 1
         self.unseen, self.unwritable = set(), set()     # namespaces whose variables the token may not see, or write
         self.others = {}            # further nodes: {name: (id, status)}
+        self.lags = None            # what servers but the leader say of all nodes: (index, None: no header; {name: (id, status)})
         super().__init__(**more)
 
     def index_of(self, path):
@@ -136,6 +137,15 @@ class FakeNomad(FakeServer):
             del self.allocs[alloc_id]
             self.bump()
 
+    def other(self, name, id, status):
+        return {"ID": id, "Name": name, "Datacenter": "dc1", "NodePool": "default", "Status": status, "Version": self.version}
+
+    def lag(self, index, nodes):
+        """Who waits is answered so at once."""
+        with self.changed:
+            self.lags = index, nodes
+            self.bump()
+
     def text(self, alloc_id):
         return json.dumps(self.allocs[alloc_id])[:-1] + self.raw[alloc_id] + "}"
 
@@ -143,12 +153,15 @@ class FakeNomad(FakeServer):
         self.token_bad = bool(self.token) and headers.get("X-Nomad-Token") != self.token
         if self.token_bad:
             return 403, "Permission denied"
+        if path == "/v1/nodes" and self.lags and "stale" in query and "filter" not in query:
+            index, nodes = self.lags
+            self.more_headers = {self.index_header: index and str(index)}
+            return 200, [self.other(name, *node) for name, node in nodes.items()]
         if path == "/v1/nodes":
             return 200, [{"ID": self.node_id, "Name": self.node, "Datacenter": "dc1",
                           "NodePool": "default", "Status": "ready",
                           **({"Version": self.version} if self.version else {})},
-                         *({"ID": id, "Name": name, "Datacenter": "dc1", "NodePool": "default", "Status": status, "Version": self.version}
-                           for name, (id, status) in self.others.items())]
+                         *(self.other(name, *node) for name, node in self.others.items())]
         if path == "/v1/vars":
             return 200, [self.variable(key, items=False) for key in sorted(self.variables)
                          if key[1].startswith(query["prefix"]) and key[0] not in self.unseen]

@@ -157,7 +157,8 @@ class FakeServer:
         try:
             handler.send_response(status)
             for name, value in headers.items():
-                handler.send_header(name, value)
+                if value is not None:
+                    handler.send_header(name, value)
             handler.send_header("Content-Length", str(len(text)))
             handler.end_headers()
             self.send(handler.wfile, text)

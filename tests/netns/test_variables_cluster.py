@@ -264,8 +264,97 @@ def test_nodes_are_asked_for_once_one_of_them_changes(cluster, nomad):
     """Each answer names all nodes. Where the history is another one they are asked for anew."""
     cluster.start()
     whole, waits = "/v1/nodes?stale=true", "/v1/nodes?stale=true&index="
-    wait_for(lambda: nomad.count(waits), "a question that waits", 60)
+    wait_for(lambda: nomad.count(waits) >= 2, "questions that wait", 60)
     assert all("&wait=60s" in path for path in nomad.requests if waits in path)
-    first = nomad.requests.count(whole)
+    assert not nomad.requests.count("/v1/nodes"), "any server may answer"
     nomad.rewind(5)
-    wait_for(lambda: nomad.requests.count(whole) > first, "one that doesn't", 60)
+    wait_for(lambda: nomad.count(waits + "5&"), "a question behind the other history", 60)
+    assert nomad.requests.count("/v1/nodes"), "the leader's word"
+
+
+def states(cluster):
+    """{name: what the other node knows of it}."""
+    one, two = cluster.nodes
+    return {b.name: nodes_of(a).get(b.name, {}).get("state") for a, b in ((one, two), (two, one))}
+
+
+def all_live(cluster, nomad):
+    """Both nodes hear of each other, and ask for what changes about nodes."""
+    cluster.start()
+    wait_for(lambda: set(states(cluster).values()) == {"live"}, lambda: states(cluster), 90)
+    wait_for(lambda: nomad.count("/v1/nodes?stale=true&index=") >= 2, "questions that wait", 60)
+
+
+def still_live(cluster):
+    one, two = cluster.nodes
+    assert set(states(cluster).values()) == {"live"}, states(cluster)
+    assert "lives" in one.picket("node", "remove", two.name, check=False).stderr
+
+
+def asked_of_the_leader(cluster, nomad):
+    def asked():
+        assert set(states(cluster).values()) == {"live"}, states(cluster)
+        return nomad.requests.count("/v1/nodes") >= 2
+
+    wait_for(asked, lambda: nomad.requests[-20:], 90)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["", "after a failure"])
+def test_an_older_list_of_nodes_is_asked_of_the_leader(cluster, nomad, fails):
+    """By a server that lags: it says that nobody is ready yet."""
+    all_live(cluster, nomad)
+    older = 5, {name: (id, "initializing") for name, (id, _) in nomad.others.items()}
+    if fails:
+        nomad.set_mode(500)
+        with nomad.changed:
+            nomad.lags = older
+        failed = len(nomad.requests)
+        wait_for(lambda: any("/v1/nodes?stale=true" in path and "filter" not in path for path in nomad.requests[failed:]), "a question that fails", 60)
+        nomad.set_mode("ok")
+    else:
+        nomad.lag(*older)
+    asked_of_the_leader(cluster, nomad)
+    still_live(cluster)
+    cluster.status("n2", "down")
+    wait_for(lambda: nodes_of(cluster.nodes[0])["n2"]["state"] == "stale", lambda: nodes_of(cluster.nodes[0]), 90)
+
+
+@pytest.mark.parametrize("index, says", [(None, "without an index"), (1000, "lacks this one")])
+def test_a_list_of_nodes_that_is_no_truth(cluster, nomad, index, says):
+    """It names nobody: the node that asks is there, whatever the list says."""
+    all_live(cluster, nomad)
+    nomad.lag(index, {})
+    asked_of_the_leader(cluster, nomad)
+    still_live(cluster)
+    for node in cluster.nodes:
+        assert "op=nodes err=" in node.log() and says in node.log(), node.log()[-1500:]
+    nomad.lags = None
+    cluster.status("n2", "down")
+    wait_for(lambda: nodes_of(cluster.nodes[0])["n2"]["state"] == "stale", lambda: nodes_of(cluster.nodes[0]), 90)
+
+
+def test_a_node_that_the_list_lacked_is_asked_for_anew(cluster, nomad):
+    """Which node this is Nomad said after its list of all."""
+    nomad.lag(20, {})
+    nomad.later["/v1/nodes?stale=true&filter="] = 3
+    cluster.start()
+    wait_for(lambda: nomad.requests.count("/v1/nodes") >= 2, lambda: nomad.requests[-20:], 60)
+    wait_for(lambda: set(states(cluster).values()) == {"live"}, lambda: states(cluster), 90)
+
+
+def test_a_restore_has_the_nodes_asked_for(cluster, nomad):
+    """The question that waits would hear of it a minute later."""
+    all_live(cluster, nomad)
+    def heard():
+        wait_for(lambda: sum("/v1/vars?" in path and f"&index={nomad.vars_index}&" in path for path in list(nomad.requests)) >= 2,
+                 lambda: nomad.requests[-20:], 60)
+
+    document = {"tier": "operator", "rules": [{"endpointSelector": {"matchLabels": {"job": "none"}}, "ingressDeny": [{"fromEntities": ["all"]}]}]}
+    nomad.put_document("operator/none", document)
+    heard()
+    saved = nomad.snapshot()
+    nomad.put_document("operator/none", document)
+    heard()
+    assert not nomad.requests.count("/v1/nodes")
+    nomad.restore(saved)
+    wait_for(lambda: nomad.requests.count("/v1/nodes") >= 2, lambda: nomad.requests[-20:], 60)

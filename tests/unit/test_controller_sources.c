@@ -160,6 +160,26 @@ static void test_pace(void **state)
 	assert_in_range(pk_pace_ms(&pace, now), 1, 50);
 }
 
+/* What is older than what was taken counts from the leader alone, also after a failure. */
+static void test_history(void **state)
+{
+	struct pk_history h = { 0 };
+
+	(void)state;
+	assert_true(pk_history_takes(&h, 20));
+	assert_true(pk_history_takes(&h, 20) && pk_history_takes(&h, 21));
+	assert_int_equal(h.index, 21);
+	h.index = 0; /* a failure */
+	assert_false(pk_history_takes(&h, 5));
+	assert_true(h.sure && !h.index);
+	assert_true(pk_history_takes(&h, 22)); /* the other one lagged */
+	assert_true(!h.sure && h.index == 22);
+	assert_false(pk_history_takes(&h, 5));
+	assert_true(pk_history_takes(&h, 5)); /* it is another history */
+	assert_int_equal(h.index, 5);
+	assert_false(pk_history_takes(&h, 4));
+}
+
 /* Each failure doubles the wait, and chance spreads the nodes of a cluster over it. */
 static void test_backoff(void **state)
 {
@@ -450,17 +470,12 @@ static void test_what_may_be_declared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_base64),
-		cmocka_unit_test(test_consul_variables),
-		cmocka_unit_test(test_kvs),
-		cmocka_unit_test(test_pace),
-		cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_long_value),
-		cmocka_unit_test(test_members),
-		cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_leader),
-		cmocka_unit_test(test_declared),
-		cmocka_unit_test(test_what_may_be_declared),
+		cmocka_unit_test(test_base64),	   cmocka_unit_test(test_consul_variables),
+		cmocka_unit_test(test_kvs),	   cmocka_unit_test(test_pace),
+		cmocka_unit_test(test_history),	   cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_long_value), cmocka_unit_test(test_members),
+		cmocka_unit_test(test_versions),   cmocka_unit_test(test_leader),
+		cmocka_unit_test(test_declared),   cmocka_unit_test(test_what_may_be_declared),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);
