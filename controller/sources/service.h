@@ -38,8 +38,8 @@ struct pk_pace {
 /* Takes the answer into account; returns the milliseconds until the next question. */
 unsigned int pk_pace_ms(struct pk_pace *pace, uint64_t now_ms);
 /*
- * Which of the answers to one question count, where any server may give them. A failure clears the
- * index alone: another server may answer next, and one that lags is known by what was seen.
+ * What is known of the answers to one question that any server may give. A failure clears the index
+ * alone: another server may answer next, and one that lags is known by what was seen.
  */
 struct pk_history {
 	uint64_t index; /* to ask behind; 0: the next question doesn't wait */
