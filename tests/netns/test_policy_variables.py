@@ -339,3 +339,11 @@ def test_a_change_reads_no_old_text(cli):
     assert not texts and cli.nomad.count("history/operator/log/deny")
     cli.ok("rollback", "deny")
     assert [asked for asked in cli.nomad.requests if f"/v1/var/{PLACE}history/operator/text/" in str(asked)]
+
+
+def test_who_lives_is_nomads_word_alone(cli):
+    """A list of nodes without an index is another's."""
+    cli.ok("apply", cli.file("deny", DENY))
+    cli.nomad.set_variable("nodes/n9", {"node": "no-such-node", "value": "{}"})
+    cli.nomad.indexes = False
+    cli.refused("without an index", "rollout")
