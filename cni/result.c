@@ -207,7 +207,7 @@ void cni_kernel_ip(const struct cni_attachment *a, char *text, size_t room)
 	if (pk_addr_is_zero(&a->ipv4))
 		return;
 	netmask(a->prefix4, mask);
-	snprintf(text, room, "ip=%s::%s:%s:::off:%s:%s:", pk_addr_format(&a->ipv4, ip),
+	snprintf(text, room, "ip=%s::%s:%s::eth0:off:%s:%s:", pk_addr_format(&a->ipv4, ip),
 		 pk_addr_format(&a->gateway4, gateway), mask, server4(a->dns, 0, dns0),
 		 server4(a->dns, 1, dns1));
 }

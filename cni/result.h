@@ -37,7 +37,8 @@ int cni_result(const struct cni_attachment *a, enum cni_version version, const s
 /* Writes the text of /run/picket/vm/<container id>.json. */
 void cni_driver_file(const struct cni_attachment *a, struct pk_str *out);
 /*
- * Writes ip=<client>::<gateway>:<netmask>:::off:<dns0>:<dns1>: for the kernel's command line; ""
- * without IPv4.
+ * Writes ip=<client>::<gateway>:<netmask>::eth0:off:<dns0>:<dns1>: for the kernel's command line;
+ * "" without IPv4. eth0 is what a guest's kernel calls its first device: of two or more it
+ * configures none that isn't named.
  */
 void cni_kernel_ip(const struct cni_attachment *a, char *text, size_t room);

@@ -113,7 +113,7 @@ def check_home(node, a):
     assert mode == 0o640
     driver = a.driver_file()
     assert driver["mac"] == a.mac and driver["ipv4"]["address"] == a.address()
-    assert driver["kernelIp"].startswith(f"ip={a.address()}::10.40.7.1:255.255.255.0:")
+    assert driver["kernelIp"].startswith(f"ip={a.address()}::10.40.7.1:255.255.255.0::eth0:off:")
 
 
 @pytest.mark.parametrize("hook", ("clsact", "tcx"))

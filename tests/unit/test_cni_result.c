@@ -213,10 +213,10 @@ static void kernel_argument(void **state)
 	(void)state;
 	cni_kernel_ip(&a, text, sizeof(text));
 	assert_string_equal(text,
-			    "ip=10.66.0.2::10.66.0.1:255.255.255.0:::off:10.0.0.53:10.0.0.54:");
+			    "ip=10.66.0.2::10.66.0.1:255.255.255.0::eth0:off:10.0.0.53:10.0.0.54:");
 	dns.n_servers = 0;
 	cni_kernel_ip(&a, text, sizeof(text));
-	assert_string_equal(text, "ip=10.66.0.2::10.66.0.1:255.255.255.0:::off:::");
+	assert_string_equal(text, "ip=10.66.0.2::10.66.0.1:255.255.255.0::eth0:off:::");
 	a.ipv4 = (union pk_addr){ 0 };
 	cni_kernel_ip(&a, text, sizeof(text));
 	assert_string_equal(text, "");

@@ -66,6 +66,7 @@ func TestFirecrackerReadsResult(t *testing.T) {
 			check(t, "MAC", conf.VMMacAddr, c.Expect.MAC)
 			check(t, "address", conf.VMIPConfig.Address.String(), c.Expect.IP)
 			check(t, "gateway", conf.VMIPConfig.Gateway.String(), c.Expect.Gateway)
+			conf.VMIfName = "eth0"
 			check(t, "kernel argument", "ip="+conf.IPBootParam(), c.Expect.KernelArgument)
 			if conf.VMMTU != c.Expect.MTU {
 				t.Errorf("MTU is %d, expected %d", conf.VMMTU, c.Expect.MTU)
