@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """picketd keeps the guard the first at its devices, and their settings as they should be."""
+import contextlib
 import ctypes
 import json
 import os
@@ -8,11 +9,13 @@ import socket
 import struct
 
 import pytest
+from harness import INGRESS, proving
 from harness.bpfmap import bpf
+from harness.servers import SILENCE
 from harness.shell import wait_for
 from test_picketd import endpoint, in_step, is_kept_from, node, reaches, until  # noqa: F401 (node is a fixture)
 
-PROG_LOAD, OBJ_PIN, PROG_ATTACH, SCHED_CLS, TCX_INGRESS, BEFORE = 5, 6, 8, 3, 46, 8
+PROG_LOAD, OBJ_PIN, PROG_ATTACH, PROG_DETACH, SCHED_CLS, TCX_INGRESS, BEFORE = 5, 6, 8, 9, 3, 46, 8
 PASSES = bytes([0xb7] + 7 * [0] + [0x95] + 7 * [0])         # r0 = 0 (TC_ACT_OK); exit
 XDP_PASSES = bytes([0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95] + 7 * [0])	# r0 = 2 (XDP_PASS); exit
 XDP = 6
@@ -24,21 +27,63 @@ def passing_program(kind=SCHED_CLS, code=PASSES):
                                       ctypes.addressof(licence)))
 
 
-def test_audit_puts_the_guard_first_again(node):
-    """P57: a foreign filter before ours is seen by the audit, and ours is first again."""
-    a, b = node.add("acme", "a", "g"), node.add("beta", "b", "g")
-    pin = node.path("sys/fs/bpf/foreign")
-    path = ctypes.create_string_buffer(os.fsencode(pin))
-    program = passing_program()
+def pinned(node, name, *what):
+    """passing_program(*what) pinned in the node's bpffs; its path there."""
+    path = ctypes.create_string_buffer(os.fsencode(node.path(f"sys/fs/bpf/{name}")))
+    program = passing_program(*what)
     bpf(OBJ_PIN, struct.pack("QI", ctypes.addressof(path), program))
     os.close(program)
-    node.run(["tc", "filter", "add", "dev", f"pk{a.slot}", "ingress", "pref", "1", "protocol", "all",
-              "handle", "9", "bpf", "da", "object-pinned", os.path.join(node.root, "sys/fs/bpf/foreign")])
+    return os.path.join(node.root, "sys/fs/bpf", name)
+
+
+@contextlib.contextmanager
+def tcx_before(node, device):
+    """A passing program before all that stand at the device's ingress, which only TCX can be; it goes at the end."""
+    program = passing_program()
+    try:
+        with node.inside():
+            where = struct.pack("III", socket.if_nametoindex(device), program, TCX_INGRESS)
+            try:
+                bpf(PROG_ATTACH, where + struct.pack("IIIQ", BEFORE, 0, 0, 0))
+            except OSError as error:
+                pytest.skip(f"this kernel has no TCX: {error}")
+        yield
+        with node.inside(), contextlib.suppress(OSError):		# it goes with its device
+            bpf(PROG_DETACH, where)
+    finally:
+        os.close(program)
+
+
+def takes_from_node(node, taker, alloc):
+    """Does a datagram of the node come to the endpoint?"""
+    with node.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sends:
+        sends.sendto(b"unjudged?", (alloc.address(), taker.getsockname()[1]))
+    try:
+        return taker.recv(100) == b"unjudged?"
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize("way", ("ingress", "egress"))
+def test_audit_puts_the_guard_first_again(node, way):
+    """P57: a foreign filter before ours is seen by the audit, and ours is first again, at either direction."""
+    a, b = node.add("acme", "a", "g"), node.add("beta", "b", "g")
+    with a.inside():
+        taker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    taker.bind(("0.0.0.0", 0))
+    taker.settimeout(SILENCE)
+    assert not takes_from_node(node, taker, a)
+    node.run(["tc", "filter", "add", "dev", f"pk{a.slot}", way, "pref", "1", "protocol", "all",
+              "handle", "9", "bpf", "da", "object-pinned", pinned(node, "foreign")])
+    if way == "egress":
+        wait_for(lambda: takes_from_node(node, taker, a), "what nobody judges")
     node.run(["tc", "filter", "del", "dev", f"pk{b.slot}", "egress"])
     node.start_picketd()
     wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsRepaired"] == 2, "both guards")
     wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing to say any more")
     assert is_kept_from(a, b) and is_kept_from(b, a)
+    with taker, proving(node.tables, a.slot, INGRESS, "policy-denied"):
+        assert not takes_from_node(node, taker, a)
     node.picketd_answers()
     node.picketd.send_signal(signal.SIGHUP)                 # looks again, and finds nothing to do
     wait_for(lambda: node.log().count("op=reload") == 1, "the reload")
@@ -64,34 +109,26 @@ def test_what_cannot_be_guarded_is_closed(node):
     a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
     node.start_picketd()
     assert reaches(a, b)
-    program = passing_program()
-    with node.inside():
-        index = socket.if_nametoindex(f"pk{a.slot}")
-        try:
-            bpf(PROG_ATTACH, struct.pack("IIIIIIQ", index, program, TCX_INGRESS, BEFORE, 0, 0, 0))
-        except OSError as error:
-            pytest.skip(f"this kernel has no TCX: {error}")
-        finally:
-            os.close(program)
-    node.picketd.send_signal(signal.SIGHUP)
-    wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsBad"] == 1, "the closing")
-    status = node.api("/v1/status")
-    assert status["state"] == "failing"
-    assert any(f"pk{a.slot} is closed" in r["text"] and r["fix"] == "picket check"
-               for r in status["reasons"])
-    assert node.tables.word(a.slot)[0] == 0 and node.tables.word(b.slot)[0] != 0
-    assert is_kept_from(a, b) and is_kept_from(b, a)
-    link = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])[0]
-    assert "UP" not in link["flags"]
-    found = [line["text"] for line in json.loads(node.picket("check", "-json", check=False).stdout)]
-    assert [text for text in found if text.startswith(f'pk{a.slot}: "') and text.endswith("stands before pk_from_endpoint")], found
-    node.picketd.send_signal(signal.SIGHUP)                 # it stays said
-    wait_for(lambda: node.log().count("op=reload") == 2, "the reload")
-    assert node.api("/v1/status")["upkeep"]["guardsBad"] == 1
-    node.delete(a)
-    wait_for(lambda: node.api("/v1/endpoints")["endpoints"][0]["containerId"] == b.id, "the DEL")
-    node.picketd.send_signal(signal.SIGHUP)
-    wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing left to say")
+    with tcx_before(node, f"pk{a.slot}"):
+        node.picketd.send_signal(signal.SIGHUP)
+        wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsBad"] == 1, "the closing")
+        status = node.api("/v1/status")
+        assert status["state"] == "failing"
+        assert any(f"pk{a.slot} is closed" in r["text"] and r["fix"] == "picket check"
+                   for r in status["reasons"])
+        assert node.tables.word(a.slot)[0] == 0 and node.tables.word(b.slot)[0] != 0
+        assert is_kept_from(a, b) and is_kept_from(b, a)
+        link = node.json(["ip", "-j", "link", "show", f"pk{a.slot}"])[0]
+        assert "UP" not in link["flags"]
+        found = [line["text"] for line in json.loads(node.picket("check", "-json", check=False).stdout)]
+        assert [text for text in found if text.startswith(f'pk{a.slot}: "') and text.endswith("stands before pk_from_endpoint")], found
+        node.picketd.send_signal(signal.SIGHUP)                 # it stays said
+        wait_for(lambda: node.log().count("op=reload") == 2, "the reload")
+        assert node.api("/v1/status")["upkeep"]["guardsBad"] == 1
+        node.delete(a)
+        wait_for(lambda: node.api("/v1/endpoints")["endpoints"][0]["containerId"] == b.id, "the DEL")
+        node.picketd.send_signal(signal.SIGHUP)
+        wait_for(lambda: node.api("/v1/status")["state"] == "ok", "nothing left to say")
 
 
 def setting(node, alloc, key):
@@ -118,11 +155,7 @@ def test_an_xdp_program_before_the_guard_closes_the_endpoint(node):
     node.start_picketd()
     a, b = node.add("acme", "a", "g"), node.add("acme", "b", "g")
     wait_for(lambda: in_step(node) and reaches(a, b), "both open")
-    pin, path = os.path.join(node.root, "sys/fs/bpf/xdp"), node.path("sys/fs/bpf/xdp")
-    name = ctypes.create_string_buffer(os.fsencode(path))
-    program = passing_program(XDP, XDP_PASSES)
-    bpf(OBJ_PIN, struct.pack("QI", ctypes.addressof(name), program))
-    os.close(program)
+    pin = pinned(node, "xdp", XDP, XDP_PASSES)
     node.run(["ip", "link", "set", "dev", f"pk{a.slot}", "xdpgeneric", "pinned", pin])
     wait_for(lambda: node.api("/v1/status")["upkeep"]["guardsBad"] == 1, "the closing")	# at once, by the kernel's word
     assert any("XDP" in r["text"] for r in node.api("/v1/status")["reasons"])
