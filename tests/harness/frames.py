@@ -204,6 +204,14 @@ class Tap:
         self.close()
 
 
+def switch(net, device, command, value):
+    """ETHTOOL_S...: one of a device's offloads, 1 on or 0 off."""
+    words = array.array("I", [command, value])
+    request = struct.pack("16sP", device.encode(), words.buffer_info()[0]).ljust(40, b"\0")
+    with netns.inside(net), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        fcntl.ioctl(probe, 0x8946, request)		# SIOCETHTOOL
+
+
 class PacketSocket:
     """
     AF_PACKET on one device: send, and see what arrives at and leaves the device. vnet: frames are

@@ -3,14 +3,10 @@
 Forged frames in process mode: root of the allocation, with CAP_NET_RAW, on its eth0.
 There is no tap and no forwarder: the guard on the host end is all that stands there.
 """
-import array
-import fcntl
-import socket
-import struct
 
 import pytest
 from harness import EGRESS, VnetHeader, proving, quiet
-from harness.frames import GSO_TCPV4, NEEDS_CSUM
+from harness.frames import GSO_TCPV4, NEEDS_CSUM, switch
 from harness.shared import shared_node, two_of_a_tenant
 from harness.ways import WAYS, fault_of
 from scapy.layers.inet import IP, TCP, UDP
@@ -106,19 +102,11 @@ def test_a_checksum_elsewhere(pair, start, offset):
     """Also by a task that turns its eth0's offloads on again, which its CAP_NET_ADMIN allows. P60: what is delivered is what was judged."""
     a, b = pair
     header = VnetHeader(flags=NEEDS_CSUM, csum_start=start, csum_offset=offset)
-    with a.inside():
-        for feature in (0x17, 0x19, 0x1f, 0x24):	# ETHTOOL_STXCSUM, SSG, STSO, SGSO
-            switch_on("eth0", feature)
+    for feature in (0x17, 0x19, 0x1f, 0x24):	# ETHTOOL_STXCSUM, SSG, STSO, SGSO
+        switch(a.net, "eth0", feature, 1)
     with proving(a.tables, a.slot, EGRESS, "checksum"):
         a.out.send(udp(a, b), header)
         assert silent(b)
-
-
-def switch_on(device, command):
-    value = array.array("I", [command, 1])
-    request = struct.pack("16sP", device.encode(), value.buffer_info()[0]).ljust(40, b"\0")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        fcntl.ioctl(probe, 0x8946, request)
 
 
 @pytest.mark.parametrize("size", [40, 100])

@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overlay where something about its node isn't as it should be for a while: what it keeps, what it closes, what it says."""
-import array
-import fcntl
 import json
 import os
 import resource
 import shlex
 import signal
 import socket
-import struct
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.layers.vxlan import VXLAN
-from harness import EGRESS, INGRESS, netns, proving
+from harness import EGRESS, INGRESS, proving
 from harness.fabric import made_cluster
-from harness.frames import PacketSocket
+from harness.frames import PacketSocket, switch
 from harness.overlay import DEVICE, PORT, VNI, device, knows, made, pair, reach, reasons, routes, send, send_much, start, sum16, wrapped
 from harness.servers import QUICK, Mirror, pings
 from harness.shell import wait_for
@@ -315,13 +312,6 @@ def test_the_network_between_carries_less(request, fabric, underlay):
         assert a.links()["eth0"]["mtu"] == 1330
 
 
-def does_nothing(node, device):
-    """As a card that neither sums up nor cuts: ETHTOOL_STXCSUM off takes segmentation with it."""
-    value = array.array("I", [0x17, 0])
-    with netns.inside(node.net), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        fcntl.ioctl(probe, 0x8946, struct.pack("16sP", device.encode(), value.buffer_info()[0]).ljust(40, b"\0"))
-
-
 def remade(layer):
     """What it is with every length and checksum computed anew."""
     layer = layer.copy()
@@ -337,7 +327,7 @@ def test_a_card_that_cuts_nothing(cluster, fabric):
     """What goes out whole elsewhere is cut by the kernel there, and each piece's headers are right, outside and inside."""
     one, _ = cluster.nodes
     a, b = pair(cluster)
-    does_nothing(one, "up0")
+    switch(one.net, "up0", 0x17, 0)		# as a card that neither sums up nor cuts: ETHTOOL_STXCSUM off takes segmentation with it
     for family in 4, 6:
         with PacketSocket(fabric.node.net, "p1") as wire:
             send_much(a, b, b.address(family), 1 << 20)
