@@ -3,14 +3,12 @@
 Which devices lead out of the node, what the tables say of them, and pk_from_uplink at each: by whoever loads,
 by an ADD, by picketd as netlink tells it. What crosses them is test_world.py's.
 """
-import contextlib
 import json
 import signal
 
 import pytest
 from harness import CniError, wait_for
 from harness.shell import binary
-from test_picketd_guard import XDP, XDP_PASSES, pinned, tcx_before
 from test_upgrade import as_old, current
 
 PROGRAM = "pk_from_uplink"
@@ -294,41 +292,6 @@ def test_it_is_first(node):
     plant(node, "up0", way="egress")
     assert filters(node, "up0", "egress") != []
     assert PROGRAM not in filters(node, "up0", "egress")
-
-
-def test_it_is_first_again_where_picketd_runs(node):
-    node.start_picketd()
-    add(node)
-    run(node, "tc qdisc del dev up0 clsact", "tc qdisc add dev up0 clsact")
-    plant(node, "up0")
-    node.picketd.send_signal(signal.SIGHUP)
-    wait_for(lambda: len(seen := filters(node, "up0")) == 2 and seen[0] == PROGRAM, lambda: f"ours first: {filters(node, 'up0')}")
-    assert not node.reasons("uplink")
-
-
-@contextlib.contextmanager
-def xdp_before(node, device):
-    run(node, f"ip link set dev {device} xdpgeneric pinned {pinned(node, 'xdp', XDP, XDP_PASSES)}")
-    yield
-    run(node, f"ip link set dev {device} xdpgeneric off")
-
-
-@pytest.mark.parametrize("before,kind", ((tcx_before, "a TCX program"), (xdp_before, "an XDP program")), ids=("tcx", "xdp"))
-def test_what_it_cannot_be_put_before_is_said(node, before, kind):
-    """P57: status and `picket check` name what stands there, endpoints come and go all the same; once it is gone nothing is said."""
-    node.start_picketd()
-    add(node)
-    with before(node, "up0"):
-        node.picketd.send_signal(signal.SIGHUP)		# the kernel tells nobody of TCX: the audit sees it
-        reason, = wait_for(lambda: node.reasons("uplink"), "the reason")
-        assert reason["text"].startswith("uplink up0: program ") and f" ({kind}) stands before {PROGRAM}:" in reason["text"], reason
-        assert "find out what it does" in reason["fix"] and node.api("/v1/status")["state"] != "ok"
-        assert ("warn", f'up0: "{kind}" stands before {PROGRAM}') in uplink_lines(node)
-        assert filters(node, "up0") == [PROGRAM] and uplinks(node) == UP0
-        node.delete(add(node, "acme", "db", "db"))
-    node.picketd.send_signal(signal.SIGHUP)
-    wait_for(lambda: not node.reasons("uplink"), "nothing to say any more")
-    assert ("ok", "up0: 192.0.2.2, 2001:db8::2, MTU 1500") in uplink_lines(node)
 
 
 def test_one_of_an_earlier_load_gives_way(node):
