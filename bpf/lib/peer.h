@@ -105,8 +105,8 @@ static __always_inline void peer_tunnel_fits(struct __sk_buff *skb, struct pk_sc
 		takes += sizeof(struct ipv6hdr) - sizeof(struct iphdr);
 	peer_fib_ask(&s->fib, &ask);
 	bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0);
-	left = s->fib.mtu_result -
-	       takes; /* where the FIB knows no way it is as asked: beyond all */
+	/* Where the FIB knows no way it is as asked: what is left is beyond all then. */
+	left = s->fib.mtu_result - takes;
 	if (left < s->way.mtu)
 		s->way.mtu = left;
 }

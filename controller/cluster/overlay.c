@@ -129,7 +129,9 @@ static int keep_device(struct pk_overlay_keeper *o, const struct pk_bpf *bpf,
 /* Returns until when the device may be left out: an IPsec policy, or that nobody knows, ends it. */
 static uint32_t lease(void)
 {
-	return pk_xfrm_has_policy() == 0 ? pk_direct_until(pk_now_ns()) : 0;
+	const uint64_t looked = pk_now_ns(); /* what stops this process ages what it saw */
+
+	return pk_xfrm_has_policy() == 0 ? pk_direct_until(looked) : 0;
 }
 
 static void edit_direct(void *arg, struct pk_node *node)
@@ -137,14 +139,15 @@ static void edit_direct(void *arg, struct pk_node *node)
 	node->overlay.direct = *(const uint32_t *)arg;
 }
 
-/* What can't be written ends by itself. */
-static void write_direct(struct pk_bpf *bpf, uint32_t until)
+/* Returns an error where the node's lock is held for longer than `lock_until`. */
+static int write_direct(struct pk_bpf *bpf, uint32_t until, uint64_t lock_until)
 {
 	const bool was = bpf->node.overlay.direct;
+	int r = pk_node_update(bpf, edit_direct, &until, lock_until, NULL);
 
-	if (pk_node_update(bpf, edit_direct, &until, pk_sync_until(), NULL) == 0 &&
-	    was != (until != 0))
+	if (r == 0 && was != (until != 0))
 		log_info("op=overlay direct=%s", until ? "yes" : "no");
+	return r;
 }
 
 /*
@@ -157,8 +160,8 @@ static void renew(void *arg)
 	struct pk_bpf *bpf = pk_sync_bpf(o->args.sync);
 
 	pk_timer_set(o->renewal, RENEW_MS);
-	if (bpf)
-		write_direct(bpf, lease());
+	if (bpf && write_direct(bpf, lease(), pk_sync_until()) < 0)
+		pk_timer_set(o->renewal, TOGETHER_MS);
 }
 
 /*
@@ -322,8 +325,8 @@ void pk_overlay_free(struct pk_overlay_keeper *o)
 
 	if (!o)
 		return;
-	if (bpf)
-		write_direct(bpf, 0);
+	if (bpf) /* what can't be written ends by itself */
+		write_direct(bpf, 0, pk_sync_until_long());
 	pk_watch_free(o->watch);
 	pk_watch_free(o->policies);
 	if (o->fd >= 0)

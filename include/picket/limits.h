@@ -61,7 +61,8 @@
 /*
  * pk_overlay.direct is a moment of CLOCK_MONOTONIC in units of 2^30 ns, 1.07 s. Whoever has just
  * seen that the node has no IPsec policy sets it so many units ahead; a moment that lies further
- * ahead than anybody sets it is none.
+ * ahead than anybody sets it is none. The reader's clock is the coarse one, which is a tick behind:
+ * it may be in the unit before.
  */
 #define PK_DIRECT_UNITS 6
 
@@ -72,5 +73,5 @@ static inline __u32 pk_direct_until(__u64 now_ns)
 
 static inline int pk_direct_holds(__u32 until, __u64 now_ns)
 {
-	return until - (__u32)(now_ns >> 30) - 1 < PK_DIRECT_UNITS;
+	return until - (__u32)(now_ns >> 30) - 1 <= PK_DIRECT_UNITS;
 }
