@@ -38,10 +38,11 @@ __ksym __weak;
 #define PK_GSO_UDP_L4	    (1u << 17)
 #define PK_GSO_ALSO	    (PK_GSO_DODGY | PK_GSO_TCP_ECN)
 /*
- * The least segment sizes of an honest path: IPv4 576 - 40, less options; IPv6 1280 - 60, less
- * options.
+ * The least segment sizes of an honest path. IPv4: the 552 bytes that a router may tell the kernel
+ * of (net.ipv4.route.min_pmtu), less the overlay's 50, less headers and options of 80. IPv6: 1280,
+ * less 100.
  */
-#define PK_GSO_MIN_TCP4 496
+#define PK_GSO_MIN_TCP4 422
 #define PK_GSO_MIN_TCP6 1180
 #define PK_GSO_MAX_UDP	128 /* segments that a UDP packet may be cut into */
 

@@ -161,8 +161,8 @@ struct cut {
 };
 
 static const struct cut cuts[] = {
-	{ "TCP in pieces of 496", tcp4, 1900, VNET_TCPV4, 496, 4 },
-	{ "TCP in pieces of 495", tcp4, 1900, VNET_TCPV4, 495, 0 },
+	{ "TCP in pieces of 422", tcp4, 1740, VNET_TCPV4, 422, 5 },
+	{ "TCP in pieces of 421", tcp4, 1740, VNET_TCPV4, 421, 0 },
 	{ "TCP in pieces of 1460", tcp4, 6000, VNET_TCPV4, 1460, 5 },
 	{ "TCP in pieces of 1460, with ECN", tcp4, 6000, VNET_TCPV4 | VNET_ECN, 1460, 5 },
 	{ "TCP in pieces of 1180, IPv6", tcp6, 6000, VNET_TCPV6, 1180, 6 },

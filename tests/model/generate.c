@@ -255,7 +255,7 @@ static uint32_t some_segment(struct dice *d, const struct model_flow *f)
 		return 0; /* one packet */
 	if (f->proto == 17)
 		return 20 + dice_below(d, 1400);
-	return addr_is_v4(&f->dst) ? 496 + dice_below(d, 980) : 1180 + dice_below(d, 280);
+	return addr_is_v4(&f->dst) ? 422 + dice_below(d, 1054) : 1180 + dice_below(d, 280);
 }
 
 /* A packet of a flow that others are to cut up, or to finish, as an honest driver says it. */

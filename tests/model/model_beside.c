@@ -6,7 +6,7 @@
 static bool is_sane_size(const struct seen *s, uint32_t size)
 {
 	if (s->proto == 6)
-		return size >= (s->kind == KIND_V4 ? 496 : 1180);
+		return size >= (s->kind == KIND_V4 ? 422 : 1180);
 	return s->proto == 17 && s->payload <= size * 128;
 }
 
