@@ -320,6 +320,8 @@ void pk_publish_seen(struct pk_publish *p, const char *name, const char *text, b
 	if (!k || !k->written || (k->body && text && held && strcmp(text, k->text) == 0))
 		return;
 	k->written = false;
+	if (k->body && text && strcmp(text, k->text) != 0)
+		free(PK_MOVE(k->text, NULL)); /* ours goes on from that one's number */
 	/* A session that holds it no more is over: a session is asked for before it is written. */
 	pk_timer_hurry(held ? p->write : p->renew, 0);
 }

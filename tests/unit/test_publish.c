@@ -254,6 +254,33 @@ static void test_numbers(void **state)
 	}
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* Another's text in the place of one's own: that goes on from its number, for who kept that text. */
+static void test_what_another_wrote(void **state)
+{
+	struct pk_publish p = { .node = (char[]){ "n1" } };
+	struct key *k = add(&p, "tenants/acme/n1", NOBODYS);
+	struct pk_loop *loop = pk_loop_new();
+
+	(void)state;
+	p.write = pk_timer_new(loop, nothing, NULL);
+	k->text = pk_strdup(NOBODYS);
+	pk_publish_seen(&p, k->name, NOBODYS, true);
+	assert_true(k->written && k->text);
+	pk_publish_seen(&p, k->name, "{\"version\":1,\"number\":4102444800000,\"endpoints\":[]}",
+			true);
+	assert_false(k->written);
+	assert_null(k->text);
+	assert_true(p.number == 4102444800000ull);
+	pk_timer_free(p.write);
+	pk_loop_free(loop);
+	done(&p);
+}
+
 /* What is new is written first and what ends last, so that nobody is in no part meanwhile. */
 static void test_whose_turn_it_is(void **state)
 {
@@ -363,11 +390,6 @@ static void test_a_share_that_grows_again(void **state)
 	pk_store_free(consul);
 }
 
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
 /* What a store still has of this node, and nobody remembers, ends. */
 static void test_a_part_that_nobody_remembers(void **state)
 {
@@ -457,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_what_is_remembered),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_what_another_wrote),
 		cmocka_unit_test(test_whose_turn_it_is),
 		cmocka_unit_test(test_shares_wait_for_no_other),
 		cmocka_unit_test(test_a_share_that_grows_again),
