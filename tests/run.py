@@ -47,6 +47,11 @@ def cases_telling(report):
     return lines
 
 
+def say(text):
+    """To whoever reads along; in one piece, for lanes speak side by side."""
+    print(text + "\n", end="", flush=True)
+
+
 def read(path):
     with open(path, errors="replace") as log:
         return log.read()
@@ -74,7 +79,7 @@ class Tally:
             more = [f"  and {len(told) - TOLD} lines more"] if len(told) > TOLD else []
             self.failures += [(line if line.startswith(" ") else f"FAILED {suite}: {line}")[:WIDTH]
                               for line in [*(told or [f"{failed} failed"])[:TOLD], *more]]
-        print(f"== {suite}: {passed} passed, {failed} failed, {skipped} skipped", flush=True)
+        say(f"== {suite}: {passed} passed, {failed} failed, {skipped} skipped")
 
 
 class Runner:
@@ -86,14 +91,11 @@ class Runner:
         self.logs = os.path.join(self.build, "test-logs")
         os.makedirs(self.logs, exist_ok=True)
         self.running = {}	# a command's log -> when it was started
+        self.ending = threading.Event()
         self.proved = os.path.join(self.build, "proved-reasons")
         self.env = dict(os.environ, PK_PROVED=self.proved, PICKET_BUILD=self.build,
                         PYTHONDONTWRITEBYTECODE="1", ASAN_OPTIONS="detect_leaks=1",
                         UBSAN_OPTIONS="print_stacktrace=1")
-
-    def say(self, text):
-        """To whoever reads along."""
-        print(text, flush=True)
 
     def built(self, folder, sources):
         """The programs of these sources; a build directory may hold some of before."""
@@ -118,31 +120,42 @@ class Runner:
         del self.running[path]
         text = read(path)
         if status:
-            self.say("\n".join([f"-- {name}: exit status {status}; the end of {path}:",
+            say("\n".join([f"-- {name}: exit status {status}; the end of {path}:",
                                 *text.splitlines()[-40:]]))
         return status, text
 
     def stopped(self, *_):
         """Whoever ends the run learns what it was at."""
         for path, began in list(self.running.items()):
-            self.say("\n".join([f"-- stopped {time.monotonic() - began:.0f} s after its start; the end of {path}:",
+            say("\n".join([f"-- stopped {time.monotonic() - began:.0f} s after its start; the end of {path}:",
                                 *read(path).splitlines()[-20:]]))
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def suites(self, names):
         for name in names:
+            if self.ending.is_set():
+                return
             start = time.monotonic()
             getattr(self, name)()
-            self.say(f"== {name} took {time.monotonic() - start:.0f} s")
+            say(f"== {name} took {time.monotonic() - start:.0f} s")
+
+    def side_by_side(self, lanes):
+        """A lane's exception is the run's, and so is the keyboard's: no further suite is begun."""
+        with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+            try:
+                for lane in concurrent.futures.as_completed([pool.submit(self.suites, lane) for lane in lanes]):
+                    lane.result()
+            except BaseException:
+                self.ending.set()
+                raise
 
     def whole(self):
         """All suites; what a step took of the processors tells work from waiting."""
         for lanes in STEPS:
             start, used = time.monotonic(), processor_seconds()
-            with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
-                list(pool.map(self.suites, lanes))	# a lane's exception is the run's
-            self.say(f"== {' | '.join(' '.join(lane) for lane in lanes)}: {time.monotonic() - start:.0f} s, "
+            self.side_by_side(lanes)
+            say(f"== {' | '.join(' '.join(lane) for lane in lanes)}: {time.monotonic() - start:.0f} s, "
                      f"{processor_seconds() - used:.0f} s of processors")
         self.reasons()
 
@@ -150,7 +163,7 @@ class Runner:
         """A program whose last line is `N passed, N failed[, N skipped]`; its lines `-- ` are shown."""
         status, text = self.run(suite, command, seconds)
         for line in re.findall(r"^-- .*", text, re.M):
-            self.say(line)
+            say(line)
         found = CLOSING.findall(text)
         if not found:
             self.tally.add(suite, 0, 1, told=["no closing line", *telling(text)])
@@ -243,7 +256,7 @@ class Runner:
             failed = 1
         for case in root.iter("testcase"):
             for skip in case.iter("skipped"):
-                self.say(f"-- skipped: {case.get('name')}: {skip.get('message')}")
+                say(f"-- skipped: {case.get('name')}: {skip.get('message')}")
         self.tally.add(suite, total["tests"] - total["failures"] - total["errors"] - total["skipped"],
                        failed, total["skipped"], cases_telling(root) or telling(text))
 
@@ -261,7 +274,7 @@ class Runner:
                                       "--count", str(count), "--seed", seed, *known], 1800)
         found = re.findall(r"^(\d+) mutants, (\d+) killed, (\d+) allowed$", text, re.M)
         counted, killed, allowed = (int(n) for n in found[-1]) if found else (0, 0, 0)
-        self.say(f"-- seed {seed}: {counted} mutants, {killed} killed, {allowed} allowed; "
+        say(f"-- seed {seed}: {counted} mutants, {killed} killed, {allowed} allowed; "
                  f"again: make mutate N={count} SEED={seed}{' KNOWN=1' if known else ''}")
         failed = counted - killed - allowed
         self.tally.add("mutate", killed + allowed, failed or int(status != 0 or not counted), told=telling(text))
@@ -294,7 +307,7 @@ class Runner:
         with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
             for name, (status, text) in zip(map(os.path.basename, targets), pool.map(self.fuzz_one, targets)):
                 runs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text)
-                print(f"-- {name}: {runs[-1] if runs else 'no'} executions")
+                say(f"-- {name}: {runs[-1] if runs else 'no'} executions")
                 self.tally.add(name, int(status == 0), int(status != 0), told=telling(text))
 
     def fuzz_one(self, binary):
@@ -317,12 +330,12 @@ class Runner:
                 proved = set(names.read().split())
         missing = [name for name in built if name not in proved]
         if missing:
-            print("-- reasons that no test proved:", " ".join(missing))
+            say(f"-- reasons that no test proved: {' '.join(missing)}")
         self.tally.add("reasons", len(built) - len(missing), len(missing), told=missing)
 
 
 # Steps, one after the other; what leaves a processor free is in lanes, side by side.
-STEPS = ((("lint", "repo", "unit"),), (("kernel61",), ("bpf", "model", "policy", "mutate", "fuzz")), (("netns",),),
+STEPS = ((("lint", "repo", "unit"),), (("kernel61", "policy", "model", "bpf"), ("mutate", "fuzz")), (("netns",),),
          (("e2e",),), (("package",),))
 SUITES = tuple(suite for lanes in STEPS for lane in lanes for suite in lane)
 ASKED_FOR = ("analyze", "life")	# minutes: by SUITE alone

@@ -24,7 +24,7 @@ def make_deb(part, *version, tree=None):
     if tree:
         os.makedirs(where)
         os.rename(tree, os.path.join(where, "tree"))
-    run([os.path.join(TREE, "packaging/make-deb"), where, *version], env={**ENV, "KEEP": "1"}, timeout=900)
+    run([os.path.join(TREE, "packaging/make-deb"), where, *version], env={**ENV, "PK_KEEP_TREE": "1"}, timeout=900)
     return where
 
 
