@@ -143,7 +143,7 @@ static int read_word(struct pk_believed *b, struct word *w, const struct pk_said
 	w->bad = r < 0 ? pk_strdup(err.text) : NULL;
 	if (r < 0)
 		return -EINVAL;
-	/* Its writer never comes to a number past the most: that text was another's. */
+	/* A number past the most is none that its writer comes to: that text was another's. */
 	w->older = w->said && said->doubt && t.number < w->number &&
 		   w->number <= PK_WORD_NUMBER_MAX;
 	if (w->older || (w->said && t.number == w->number))
