@@ -144,8 +144,8 @@ static int read_word(struct pk_believed *b, struct word *w, const struct pk_said
 	if (r < 0)
 		return -EINVAL;
 	/* A number past the most is none that its writer comes to: that text was another's. */
-	w->older = w->said && said->doubt && t.number < w->number &&
-		   w->number <= PK_WORD_NUMBER_MAX;
+	w->older =
+		w->said && said->doubt && t.number < w->number && w->number <= PK_WORD_NUMBER_MAX;
 	if (w->older || (w->said && t.number == w->number))
 		return 0;
 	take_text(w, &t);
