@@ -210,6 +210,18 @@ static __always_inline void peer_outside(struct pk_pkt *pkt, const union pk_addr
 }
 
 /*
+ * Says from where the FIB is asked for the way of an endpoint's packet: from its source, but for
+ * what it answers at a published port, from the node's address that the client asked. Rules then
+ * say the same of a flow whichever end's packet has it judged (peer_resolve_source).
+ */
+static __always_inline void peer_from(struct pk_scratch *s, union pk_addr *from)
+{
+	const struct pk_flow *flow = s->pkt.flags & PK_PKT_NEW ? NULL : flow_find(&s->key, &s->pkt);
+
+	*from = flow && flow->flags & PK_FLOW_DESTINATION ? s->key.dst : s->pkt.src;
+}
+
+/*
  * Finds who pkt->dst is. What the FIB calls local is the host, whatever the tables say: ADD gives
  * each endpoint a route of its own. The FIB gives the same answer where it has no route at all.
  * Then too the packet is judged as the host's, and the stack, which has no route either, drops what
@@ -218,9 +230,11 @@ static __always_inline void peer_outside(struct pk_pkt *pkt, const union pk_addr
 static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	struct pk_pkt *pkt = &s->pkt;
-	struct peer_ask ask = { .src = pkt->src, .dst = pkt->dst, .ifindex = skb->ifindex };
-	int route = peer_route(skb, s, &ask);
+	struct peer_ask ask = { .dst = pkt->dst, .ifindex = skb->ifindex };
+	int route;
 
+	peer_from(s, &ask.src);
+	route = peer_route(skb, s, &ask);
 	pkt->peer_slot = 0;
 	if (route == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return PK_REASON_FORWARDING_OFF;
@@ -281,17 +295,21 @@ static __always_inline bool peer_is_believed(struct __sk_buff *skb, struct pk_sc
 
 /*
  * Finds who pkt->src is, for a packet from outside to the endpoint pkt->slot. Its answers would
- * leave by the endpoint's device, so the way back is looked up from there. Addresses of this node
- * and of its endpoints never come from outside, and other nodes' come by the way to them.
+ * leave by the endpoint's device, so the way back is looked up from there: for the endpoint's own
+ * address, also where it is masqueraded, or for the node's that it is published at. Addresses of
+ * this node and of its endpoints never come from outside, and other nodes' come by the way to them.
  */
 static __always_inline int peer_resolve_source(struct __sk_buff *skb, struct pk_scratch *s,
 					       const struct pk_endpoint *ep)
 {
 	struct pk_pkt *pkt = &s->pkt;
 	struct peer_ask ask = { .src = pkt->dst, .dst = pkt->src, .ifindex = ep->host_ifindex };
-	int route = peer_route(skb, s, &ask);
 	bool v4 = pkt->flags & PK_PKT_IPV4;
+	int route;
 
+	if (!(s->translation & PK_FLOW_DESTINATION))
+		ask.src = v4 ? ep->ipv4 : ep->ipv6;
+	route = peer_route(skb, s, &ask);
 	pkt->peer_slot = 0;
 	if (route == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return PK_REASON_FORWARDING_OFF;

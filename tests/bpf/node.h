@@ -158,6 +158,7 @@ void cases_quote(void);
 void cases_end(void);
 void cases_undelivered(void);
 void cases_uplink(void);
+void cases_way(void);
 void cases_tuple(void);
 void cases_identification(void);
 void cases_outside(void);

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 import pytest
 from harness import EGRESS, PacketSocket, netns, proving, wait_for
@@ -321,11 +322,47 @@ TWO = {4: {"near": "203.0.113.7", "far": "203.0.113.200", "half": "203.0.113.128
        6: {"near": "2001:db8:f::7", "far": "2001:db8:f:8000::7", "half": "2001:db8:f:8000::/49", "via": "2001:db8:2::1", "own": "2001:db8:2::2"}}
 
 
+class Lasting:
+    """A connection on which its server speaks, or its client, more than a second after what was said before."""
+
+    def __init__(self, server, port, client, asked, published=None, source=""):
+        with server.inside():
+            listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        with listener, client.inside():
+            listener.settimeout(PATIENCE)
+            self.client = socket.create_connection((asked, published or port), PATIENCE, (source, 0))
+            self.server = listener.accept()[0]
+        self.server.settimeout(PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.client.close()
+        self.server.close()
+
+
+def speak(*lasting, of="server"):
+    """Each flow is judged again by this end's packet, since it is due once a second."""
+    time.sleep(1.2)
+    for each in lasting:
+        said, heard = (each.server, each.client) if of == "server" else (each.client, each.server)
+        said.sendall(b"x")
+        assert heard.recv(1) == b"x"
+
+
+def sources(sniffer):
+    return {frame[layer].src for frame in map(Ether, sniffer.drain()) for layer in (IP, IPv6) if layer in frame}
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("family", (4, 6))
 def test_two_uplinks(stage, mode, family):
-    """Each flow leaves by the route's own, with that device's address, and its answer is known there."""
-    s, to = stage(mode, **IPV6), TWO[family]
+    """
+    Each flow leaves by the route's own, with that device's address, and its answer is known there. Whichever end's
+    packet has it judged again, it stays there.
+    """
+    s, to = stage(mode, **IPV6, **PUBLISHED), TWO[family]
     second = Place(s.node, "two", "198.51.100.2/24", "198.51.100.1/24")
     run(s.node, "ip addr add 2001:db8:2::2/64 dev two nodad")
     run(second, "ip addr add 2001:db8:2::1/64 dev eth0 nodad")
@@ -342,6 +379,19 @@ def test_two_uplinks(stage, mode, family):
         # A rule sends one tenant's block the other way.
         run(s.node, f"{ip} route add default via {to['via']} table 99", f"{ip} rule add from {a.address(family)} table 99")
         wait_for(lambda: (ask(a, "tcp", to["near"], 9001) or "???")[2] == "second", "the other way")
+        with PacketSocket(s.node.world.net, "down0") as first, PacketSocket(second.net, "eth0") as other, \
+                Lasting(second, 9002, a, to["near"]) as masqueraded, \
+                Lasting(a, 80, s.node.world, NODE[family], 8080, to["near"]) as published:
+            for end in ("server", "client", "server"):
+                speak(masqueraded, published, of=end)
+            assert to["own"] not in sources(first) and NODE[family] not in sources(other)
+        # What is published at an address goes by the rule of that address.
+        run(s.node, f"{ip} rule del from {a.address(family)} table 99", f"{ip} rule add from {to['own']} table 99")
+        with PacketSocket(s.node.world.net, "down0") as first, \
+                Lasting(a, 80, second, to["own"], 8080, to["near"]) as published:
+            for end in ("server", "client", "server"):
+                speak(published, of=end)
+            assert to["own"] not in sources(first)
     finally:
         for server in servers:
             server.close()

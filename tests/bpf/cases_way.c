@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The way of a flow that lives: the FIB is asked the same, whichever end's packet has it asked. */
+#include <bpf/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/bpf/world.h"
+
+#define NODES "192.0.2.1"
+#define A     "10.20.0.11"
+
+/* What has this source finds no way to the world. */
+static void closes(const char *verb, const char *source)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "ip rule %s from %s to 198.51.100.9 prohibit", verb, source);
+	check(line, !system(line));
+}
+
+/*
+ * Every flow as if it had been judged two seconds ago. The keys are read before: a flow that is
+ * written lies at its bucket's head, before those that were read.
+ */
+static void age(void)
+{
+	struct pk_flow_key keys[8], *last = NULL;
+	struct pk_flow flow;
+	int n = 0;
+
+	while (n < 8 && !bpf_map_get_next_key(node_map("flows"), last, &keys[n]))
+		last = &keys[n++];
+	while (n--) {
+		if (bpf_map_lookup_elem(node_map("flows"), &keys[n], &flow) ||
+		    flow.kind != PK_FLOW_PRIMARY)
+			continue;
+		flow.judged -= 2 * node_hz();
+		bpf_map_update_elem(node_map("flows"), &keys[n], &flow, BPF_EXIST);
+	}
+}
+
+static void both(const char *text, struct pkt out, struct pkt in, enum pk_reason reason)
+{
+	struct expect e = { text, reason, 1, PK_INGRESS, false };
+
+	age();
+	node_from(text, 1, out, reason);
+	age();
+	node_expect(&e, NODE_UP, 0, &in, NULL);
+}
+
+/* By the endpoint's own address: the other one is what the way makes of it. */
+static void masqueraded(void)
+{
+	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53)), wire = out, in;
+
+	world_start();
+	check("A to the world", node_run(NODE_FROM, 1, &wire, NULL) == 7);
+	in = world_to_node(WHO_WORLD, UDP(53, world_port(&wire, 34)));
+	closes("add", NODES);
+	both("masqueraded, no way for the node's address", out, in, PK_REASON_OK);
+	closes("del", NODES);
+	closes("add", A);
+	both("masqueraded, no way for A's", out, in, PK_REASON_NO_ROUTE);
+	closes("del", A);
+}
+
+/* By the node's address that the client asks: with that the answers leave. */
+static void published(void)
+{
+	struct pkt in = world_to_node(WHO_WORLD, UDP(50000, 8080)), first = in;
+	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(80, 50000));
+	struct expect e = { "a client of A's", PK_REASON_OK, 1, PK_INGRESS, false };
+
+	world_start();
+	world_publish_udp(8080, 1, 80);
+	node_expect(&e, NODE_UP, 0, &first, NULL);
+	closes("add", A);
+	both("published, no way for A's address", out, in, PK_REASON_OK);
+	closes("del", A);
+	closes("add", NODES);
+	both("published, no way for the node's", out, in, PK_REASON_NO_ROUTE);
+	closes("del", NODES);
+}
+
+/* By its own, where nothing is translated. */
+static void routed(void)
+{
+	struct pkt out = pkt_v4(WHO_B, WHO_WORLD, UDP(40000, 53));
+	struct pkt in = pkt_v4(WHO_WORLD, WHO_B, UDP(53, 40000));
+	struct expect e = { "an answer to B", PK_REASON_OK, 2, PK_INGRESS, false };
+
+	world_start();
+	node_word(2, 1, 0, 2);
+	node_from("B, with its own address", 2, out, PK_REASON_OK);
+	closes("add", NODES);
+	age();
+	node_expect(&e, NODE_UP, 0, &in, NULL);
+	age();
+	node_from("no way for the node's address", 2, out, PK_REASON_OK);
+	closes("del", NODES);
+}
+
+void cases_way(void)
+{
+	masqueraded();
+	published();
+	routed();
+	node_reset();
+}
