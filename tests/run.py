@@ -97,6 +97,9 @@ class Runner:
                         PYTHONDONTWRITEBYTECODE="1", ASAN_OPTIONS="detect_leaks=1",
                         UBSAN_OPTIONS="print_stacktrace=1")
 
+    def say(self, text):
+        say(text)
+
     def built(self, folder, sources):
         """The programs of these sources; a build directory may hold some of before."""
         names = (os.path.basename(source)[:-2] for source in glob.glob(f"{ROOT}/{sources}"))
@@ -120,14 +123,14 @@ class Runner:
         del self.running[path]
         text = read(path)
         if status:
-            say("\n".join([f"-- {name}: exit status {status}; the end of {path}:",
+            self.say("\n".join([f"-- {name}: exit status {status}; the end of {path}:",
                                 *text.splitlines()[-40:]]))
         return status, text
 
     def stopped(self, *_):
         """Whoever ends the run learns what it was at."""
         for path, began in list(self.running.items()):
-            say("\n".join([f"-- stopped {time.monotonic() - began:.0f} s after its start; the end of {path}:",
+            self.say("\n".join([f"-- stopped {time.monotonic() - began:.0f} s after its start; the end of {path}:",
                                 *read(path).splitlines()[-20:]]))
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -138,7 +141,7 @@ class Runner:
                 return
             start = time.monotonic()
             getattr(self, name)()
-            say(f"== {name} took {time.monotonic() - start:.0f} s")
+            self.say(f"== {name} took {time.monotonic() - start:.0f} s")
 
     def side_by_side(self, lanes):
         """A lane's exception is the run's, and so is the keyboard's: no further suite is begun."""
@@ -155,7 +158,7 @@ class Runner:
         for lanes in STEPS:
             start, used = time.monotonic(), processor_seconds()
             self.side_by_side(lanes)
-            say(f"== {' | '.join(' '.join(lane) for lane in lanes)}: {time.monotonic() - start:.0f} s, "
+            self.say(f"== {' | '.join(' '.join(lane) for lane in lanes)}: {time.monotonic() - start:.0f} s, "
                      f"{processor_seconds() - used:.0f} s of processors")
         self.reasons()
 
@@ -163,7 +166,7 @@ class Runner:
         """A program whose last line is `N passed, N failed[, N skipped]`; its lines `-- ` are shown."""
         status, text = self.run(suite, command, seconds)
         for line in re.findall(r"^-- .*", text, re.M):
-            say(line)
+            self.say(line)
         found = CLOSING.findall(text)
         if not found:
             self.tally.add(suite, 0, 1, told=["no closing line", *telling(text)])
@@ -256,7 +259,7 @@ class Runner:
             failed = 1
         for case in root.iter("testcase"):
             for skip in case.iter("skipped"):
-                say(f"-- skipped: {case.get('name')}: {skip.get('message')}")
+                self.say(f"-- skipped: {case.get('name')}: {skip.get('message')}")
         self.tally.add(suite, total["tests"] - total["failures"] - total["errors"] - total["skipped"],
                        failed, total["skipped"], cases_telling(root) or telling(text))
 
@@ -274,7 +277,7 @@ class Runner:
                                       "--count", str(count), "--seed", seed, *known], 1800)
         found = re.findall(r"^(\d+) mutants, (\d+) killed, (\d+) allowed$", text, re.M)
         counted, killed, allowed = (int(n) for n in found[-1]) if found else (0, 0, 0)
-        say(f"-- seed {seed}: {counted} mutants, {killed} killed, {allowed} allowed; "
+        self.say(f"-- seed {seed}: {counted} mutants, {killed} killed, {allowed} allowed; "
                  f"again: make mutate N={count} SEED={seed}{' KNOWN=1' if known else ''}")
         failed = counted - killed - allowed
         self.tally.add("mutate", killed + allowed, failed or int(status != 0 or not counted), told=telling(text))
@@ -307,7 +310,7 @@ class Runner:
         with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
             for name, (status, text) in zip(map(os.path.basename, targets), pool.map(self.fuzz_one, targets)):
                 runs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text)
-                say(f"-- {name}: {runs[-1] if runs else 'no'} executions")
+                self.say(f"-- {name}: {runs[-1] if runs else 'no'} executions")
                 self.tally.add(name, int(status == 0), int(status != 0), told=telling(text))
 
     def fuzz_one(self, binary):
@@ -330,7 +333,7 @@ class Runner:
                 proved = set(names.read().split())
         missing = [name for name in built if name not in proved]
         if missing:
-            say(f"-- reasons that no test proved: {' '.join(missing)}")
+            self.say(f"-- reasons that no test proved: {' '.join(missing)}")
         self.tally.add("reasons", len(built) - len(missing), len(missing), told=missing)
 
 
