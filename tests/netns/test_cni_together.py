@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 import uuid
 
 from harness import Snapshot, wait_for
@@ -17,12 +18,12 @@ def together(node, calls):
     for verb, alloc, args in calls:
         env = {"PATH": os.environ["PATH"], "CNI_COMMAND": verb, "CNI_CONTAINERID": alloc.id,
                "CNI_NETNS": alloc.path, "CNI_IFNAME": "eth0", "CNI_ARGS": args}
-        running.append(subprocess.Popen(
-            [binary("picket-cni")], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, preexec_fn=entering(node.net, node.mnt)))
-    for process in running:
-        process.stdin.write(json.dumps(conf(node)))
-        process.stdin.close()
+        with tempfile.TemporaryFile("w+") as words:
+            json.dump(conf(node), words)
+            words.seek(0)
+            running.append(subprocess.Popen(
+                [binary("picket-cni")], env=env, stdin=words, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, preexec_fn=entering(node.net, node.mnt)))
     done = []
     for process in running:
         out, err = process.stdout.read(), process.stderr.read()

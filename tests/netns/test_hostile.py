@@ -471,7 +471,7 @@ def test_a_rule_set_that_is_too_large(node, consul, told):
     cost, bank, evil = start_kv(node, consul)
     consul.put("tenants/evil/large", explosive(1500))
     (text,) = wait_for(lambda: reasons(node, "apply"), "the refusal", 30)
-    assert "'evil'" in text and "16384 verdict entries" in text
+    assert '"evil"' in text and "16384 verdict entries" in text
     for _ in range(5):
         others_are_served(node, consul)
         wait_for(lambda: endpoint(node, bank.id)["inStep"], "bank in step")
