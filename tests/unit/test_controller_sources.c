@@ -177,6 +177,7 @@ static void test_history(void **state)
 	assert_false(pk_history_takes(&h, 5));
 	assert_true(pk_history_takes(&h, 5)); /* it is another history */
 	assert_int_equal(h.index, 5);
+	assert_true(pk_history_takes(&h, 6)); /* and goes on from there */
 	assert_false(pk_history_takes(&h, 4));
 }
 
