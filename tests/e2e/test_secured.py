@@ -141,7 +141,7 @@ def test_services_with_a_token_that_lacks_a_right(secured, picketd, tmp_path):
     """It says which one. What may not be seen isn't taken for none, and with the right it counts."""
     node = secured.node
     secured.cli("nomad", "namespace", "apply", "infra")
-    secured.cli("consul", "services", "register", "-name=pg", "-address=10.9.0.5", "-port=5432")
+    secured.cli("consul", "services", "register", "-name=pg", "-id=pg-1", "-address=10.9.0.5", "-port=5432")
     services = [{"name": name, "catalog": name, **({"namespace": "infra"} if name == "nomad" else {}), "within": ["10.9.0.0/24"], "tenants": ["acme"]}
                 for name in RIGHTS]
     services[0]["name"] = "pg"

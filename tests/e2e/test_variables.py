@@ -134,5 +134,5 @@ def test_documents_by_the_tokens_that_are_shipped(agents):
     agents._agent("nomad", os.path.join(node.root, "etc/nomad.hcl"))
     wait_for(lambda: variables()["state"] == "ok" and policy("delete", "-nomad", "deny", secret=operator).returncode == 0,
              lambda: f"{variables()}", 120)
-    wait_for(lambda: not policies(node), "that it is gone", 60)
+    wait_for(lambda: "nomad/operator/deny" not in policies(node), "that it is gone", 60)
     node.kill_picketd()
