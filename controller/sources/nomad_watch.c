@@ -237,9 +237,8 @@ static void ask_allocs(struct pk_nomad *n)
 
 	pk_str_add(&path, "/v1/node/");
 	pk_url_add(&path, n->node.id, NULL);
-	pk_str_addf(&path, "/allocations%s", n->history.sure ? "" : "?stale=true");
-	if (n->history.index)
-		pk_str_addf(&path, "&index=%lu&wait=%ds", n->history.index, WAIT_S);
+	pk_str_add(&path, "/allocations");
+	pk_history_query(&n->history, WAIT_S, &path);
 	call.path = path.text;
 	n->allocs = pk_alloc_reader_new(PK_READ_ALLOCS);
 	n->call = start(n, &call, on_allocs, n, &n->err);

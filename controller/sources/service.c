@@ -46,3 +46,11 @@ bool pk_history_takes(struct pk_history *h, uint64_t index)
 	*h = (struct pk_history){ .index = index, .seen = index };
 	return true;
 }
+
+void pk_history_query(const struct pk_history *h, unsigned int wait_s, struct pk_str *path)
+{
+	if (!h->sure)
+		pk_str_add(path, "?stale=true");
+	if (h->index)
+		pk_str_addf(path, "%sindex=%lu&wait=%us", h->sure ? "?" : "&", h->index, wait_s);
+}

@@ -51,3 +51,5 @@ struct pk_history {
  * that lags, or of another history. The leader is to say which.
  */
 bool pk_history_takes(struct pk_history *h, uint64_t index);
+/* Adds the next question's query to its path: whose answer counts, and behind what it waits. */
+void pk_history_query(const struct pk_history *h, unsigned int wait_s, struct pk_str *path);

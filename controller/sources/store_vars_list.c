@@ -265,11 +265,10 @@ static void ask_nodes(void *arg)
 					.turn = v->nodes_failures,
 					.timeout_ms = VARS_TIMEOUT_MS };
 
-	pk_str_addf(&path, "/v1/nodes%s", v->nodes_history.sure ? "" : "?stale=true");
-	if (v->nodes_history.index) {
-		pk_str_addf(&path, "&index=%lu&wait=%ds", v->nodes_history.index, NODES_S);
+	pk_str_add(&path, "/v1/nodes");
+	pk_history_query(&v->nodes_history, NODES_S, &path);
+	if (v->nodes_history.index)
 		call.timeout_ms += NODES_S * 1000 * 17 / 16;
-	}
 	call.path = path.text;
 	v->nodes_call = vars_start(v, &call, on_nodes, v, NULL);
 	if (!v->nodes_call)

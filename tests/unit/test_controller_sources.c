@@ -160,6 +160,18 @@ static void test_pace(void **state)
 	assert_in_range(pk_pace_ms(&pace, now), 1, 50);
 }
 
+/* Whoever is to be sure asks the leader; who knows an index waits behind it. */
+static void test_history_query(void **state)
+{
+	const struct pk_history h[] = { { 0 }, { .index = 7 }, { .sure = true } };
+	own_str path = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(h); i++)
+		pk_history_query(&h[i], 60, &path);
+	assert_string_equal(path.text, "?stale=true?stale=true&index=7&wait=60s");
+}
+
 /* What is older than what was taken counts from the leader alone, also after a failure. */
 static void test_history(void **state)
 {
@@ -471,12 +483,19 @@ static void test_what_may_be_declared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_base64),	   cmocka_unit_test(test_consul_variables),
-		cmocka_unit_test(test_kvs),	   cmocka_unit_test(test_pace),
-		cmocka_unit_test(test_history),	   cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_long_value), cmocka_unit_test(test_members),
-		cmocka_unit_test(test_versions),   cmocka_unit_test(test_leader),
-		cmocka_unit_test(test_declared),   cmocka_unit_test(test_what_may_be_declared),
+		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_consul_variables),
+		cmocka_unit_test(test_kvs),
+		cmocka_unit_test(test_pace),
+		cmocka_unit_test(test_history),
+		cmocka_unit_test(test_history_query),
+		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_long_value),
+		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_leader),
+		cmocka_unit_test(test_declared),
+		cmocka_unit_test(test_what_may_be_declared),
 	};
 
 	return cmocka_run_group_tests_name("controller: sources", tests, NULL, NULL);
