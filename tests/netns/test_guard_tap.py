@@ -199,8 +199,8 @@ def test_the_honest_partial_checksum_is_right_in_the_end(pair, kind):
     assert got and right(got)
 
 
-@pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize("size", [1, 8, 100, 495])
+@pytest.mark.parametrize("size, family", [(1, 4), (8, 4), (100, 4), (421, 4),
+                                          (1, 6), (8, 6), (495, 6), (1179, 6)])
 def test_small_segments(pair, size, family):
     """No amplification, on either way: none is made, one frame is counted. P19: they are denied as gso, and the peer sees nothing."""
     a, b = pair
@@ -288,10 +288,12 @@ def test_every_cut_of_a_header(pair, kind):
     assert b.vmm.receive(lambda raw: raw[6:12] == mac_bytes(GATEWAY_MAC), timeout=0.3) is None
 
 
-def test_segments_arrive_whole(pair):
+@pytest.mark.parametrize("size", [422, 1448])
+def test_segments_arrive_whole(pair, size):
+    """Also the smallest that an honest path leaves."""
     a, b = pair
     frame = pseudo(tcp(a, b, payload=bytes(4000)), TCP)
-    a.vmm.send(frame, VnetHeader(gso_type=GSO_TCPV4, gso_size=1448, hdr_len=54, **TCP_CSUM))
+    a.vmm.send(frame, VnetHeader(gso_type=GSO_TCPV4, gso_size=size, hdr_len=54, **TCP_CSUM))
     got, left = b.vmm.receive(is_ip), 4000
     while got:
         left -= len(Ether(got)[TCP].payload)
