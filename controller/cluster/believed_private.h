@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The words that were said (believed_words.c), and what of them is believed (believed.c). */
+/*
+ * The words that were said (believed_words.c), and what of them is believed (believed.c,
+ * believed_claims.c).
+ */
 #include <uthash.h>
 
 #include "believed.h"
@@ -36,6 +39,7 @@ struct pk_believed {
 	size_t n;
 	uint64_t ways[2]; /* hash of where which blocks lie */
 	struct pk_block_claims claims;
+	bool claims_old; /* a claim's word is another since they were judged */
 	size_t refused;
 };
 

@@ -18,8 +18,15 @@ static void self_free(struct pk_node_word *self)
 	free(self);
 }
 
+/* Has the claims judged again; other words change nothing of them. */
+static void note_claim(struct pk_believed *b, const struct word *w)
+{
+	b->claims_old |= w->kind == WORD_CLAIM;
+}
+
 static void word_free(struct pk_believed *b, struct word *w)
 {
+	note_claim(b, w);
 	HASH_DEL(b->words, w);
 	pk_share_done(&w->share);
 	self_free(w->self);
@@ -166,6 +173,7 @@ int pk_believed_say(struct pk_believed *b, const struct pk_said *said)
 		return -EINVAL;
 	if (is_new)
 		HASH_ADD_KEYPTR(hh, b->words, w->key, strlen(w->key), w);
+	note_claim(b, w);
 	changed = is_new || w->live != said->live || w->held;
 	if (is_new || w->live != said->live)
 		w->since = is_new && !said->live ? 0 : said->now;
@@ -191,6 +199,7 @@ void pk_believed_lack(struct pk_believed *b, const char *key, const char *held, 
 		word_free(b, w);
 		return;
 	}
+	note_claim(b, w);
 	if (w->live)
 		w->since = now;
 	w->live = false;
