@@ -16,7 +16,7 @@ IDLE, LOADED = 12 * MIB, 20 * MIB
 LOCAL, NODES, EACH = 100, 100, 100      # this node's endpoints; other nodes, and each one's
 FLOWS = 256                             # of an endpoint: with 256 endpoints 65,536 may live
 ENDPOINTS, ROUNDS = 1000, 5
-START_NS, IDLE_S, IDLE_SHARE = 300e6, 30, 0.001
+START_NS, IDLE_S, IDLE_SHARE = 300e6, 120, 0.001     # each minute has one audit
 
 
 def resident(node):

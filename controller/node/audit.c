@@ -319,9 +319,10 @@ static void on_timer(void *arg)
 		return;
 	}
 	read_ids(a);
-	if (!turn(a, nl))
+	if (turn(a, nl))
+		recount(a);
+	else
 		pk_timer_set(a->timer, PAUSE_MS);
-	recount(a);
 }
 
 void pk_audit_all(struct pk_audit *a)
