@@ -339,7 +339,7 @@ class Runner:
 
 # Steps, one after the other; what leaves a processor free is in lanes, side by side.
 STEPS = ((("lint", "repo", "unit"),), (("kernel61", "policy", "model", "bpf"), ("mutate", "fuzz")), (("netns",),),
-         (("e2e",),), (("package",),))
+         (("e2e",), ("package",)))
 SUITES = tuple(suite for lanes in STEPS for lane in lanes for suite in lane)
 ASKED_FOR = ("analyze", "life")	# minutes: by SUITE alone
 ROOTED = {"bpf", "model", "mutate", "netns", "kernel61", "e2e", "package", "life"}
