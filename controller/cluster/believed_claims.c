@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose the blocks are, by what was said. */
+/* Claims on blocks: whose each block is, by what was said. */
 #include <stdlib.h>
 
 #include "believed_private.h"
