@@ -17,7 +17,10 @@ struct pk_prefix {
 	uint8_t len;	    /* bits of the family: 0..32 or 0..128 */
 	bool v6;
 };
-/* Another node's block, and that node's end of the overlay; all zero: it has none. */
+/*
+ * A block of another node, and the address of that node's end of the overlay (all zero: it has
+ * none).
+ */
 struct pk_far_block {
 	struct pk_prefix prefix;
 	union pk_addr node;

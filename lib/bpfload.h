@@ -10,8 +10,8 @@
 #include "bpfobj.h"
 
 /*
- * Loads the programs, fills the tables, pins all and makes it current. Nothing current is pinned
- * yet; the node lock is held.
+ * Loads the programs, fills the tables, pins all and makes it current. The caller holds the node
+ * lock and has seen that nothing current is pinned.
  */
 int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *settings,
 		      struct pk_err *err);
@@ -19,17 +19,17 @@ int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *se
 int pk_bpf_load_beside(const struct pk_bpf *bpf, struct pk_err *err);
 
 /*
- * Reads the node's entry from the map of any release: its layout stands where it stood in the first
- * one. PK_CODE_LAYOUT where it isn't this binary's.
+ * Reads the node's entry from the map of any release, since the field `layout` has the same offset
+ * in all of them. PK_CODE_LAYOUT: it isn't this binary's layout.
  */
 int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err);
 
 /* Takes run/lock/node, which is held until *fd is closed. */
 int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err);
 
-/* Pins (bpfpin.c). */
+/* The pins' directories (bpfpin.c): 0 or -errno. */
 #define PK_PIN_SLOW "programs" /* beside a build's programs */
-/* Reads pins/current, which is "g…"; -ENOENT. */
+/* Reads the current build's name from pins/current, which is "g…"; -ENOENT: none is current. */
 int pk_pin_current(const struct pk_paths *paths, char build[24]);
 int pk_pin_make_current(const struct pk_paths *paths, const char *build, struct pk_err *err);
 int pk_pin_dirs(const struct pk_paths *paths, struct pk_err *err);

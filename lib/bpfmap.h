@@ -75,16 +75,16 @@ int pk_map_set_many(int map, const void *keys, const void *values, size_t n, siz
 int pk_map_get_range(int map, uint32_t first, size_t n, void *values);
 /* Counts the keys that are there, by walking them. */
 int pk_map_count(int map, size_t *n);
-/* A count in parts. Zero it before the first. */
+/* The state of a count that is done in parts; zeroed before the first part. */
 struct pk_map_counting {
 	size_t n;
 	bool under_way;
-	uint32_t at;  /* a hash's cursor */
-	char key[64]; /* another map's */
+	uint32_t at;  /* the cursor in a hash */
+	char key[64]; /* the last key in another kind of map */
 };
 /*
- * Counts on until deadline_ns of CLOCK_MONOTONIC. Returns 1 once it is through, 0 where there is
- * more, or -errno. What comes or goes between two parts may be counted or not.
+ * Counts on until deadline_ns of CLOCK_MONOTONIC. Returns 1 when every entry is counted, 0 where
+ * there are more, or -errno. An entry that comes or goes between two parts may be counted or not.
  */
 int pk_map_count_part(int map, struct pk_map_counting *counting, uint64_t deadline_ns);
 int pk_cpus(void); /* the number of values of a per-CPU entry */

@@ -47,13 +47,13 @@ static inline void pk_bpf_closep(struct pk_bpf **bpf)
 #define own_bpf PK_OWN(pk_bpf_closep) struct pk_bpf
 
 /*
- * Returns whether what is pinned is still what was opened. whole: each table and program is looked
- * at, else only the table `node`. False: others open, or load, other ones from now on.
+ * Returns whether the pins still lead to what this handle opened. whole: every table and program is
+ * compared, else the table `node` alone. False: whoever opens or loads from now on gets others.
  */
 bool pk_bpf_is_pinned(const struct pk_bpf *bpf, bool whole);
 /*
- * Pins again what is gone of the handle's pins, as a first load does. -ESTALE: others were pinned
- * meanwhile, and stay.
+ * Pins the handle's objects again where their pins are gone, in the order of a first load. -ESTALE:
+ * the pins of another load stand there, and stay.
  */
 int pk_bpf_pin_again(const struct pk_bpf *bpf, uint64_t deadline_ns, struct pk_err *err);
 
@@ -73,9 +73,10 @@ uint32_t pk_jiffies_a_second(void);
 int pk_bpf_has_kfunc(void);
 /*
  * Loads this binary's build beside the current one, over the same maps, has the devices switched,
- * and makes it current; picketd alone does so. to and from: descriptors of the programs, by enum
- * pk_prog; where the switch fails it is asked once more, the other way round, and the old build
- * stays. The handle then holds the new ones. -EALREADY: it is current.
+ * and makes it current; picketd alone does so. to and from are descriptors of the programs, by enum
+ * pk_prog. Where the switch fails it is called once more with the two exchanged, and the old build
+ * stays current. On success the handle has the new programs. -EALREADY: this build is the current
+ * one.
  */
 typedef int pk_bpf_switch_fn(void *arg, const int *to, const int *from, struct pk_err *err);
 int pk_bpf_upgrade(struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *arg,

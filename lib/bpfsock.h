@@ -13,7 +13,7 @@
  * what stands at another cgroup is taken away. PK_CODE_KERNEL; PK_CODE_CONFIG: no such cgroup.
  */
 int pk_sock_attach(const struct pk_bpf *bpf, const char *cgroup, struct pk_err *err);
-/* Returns whether each of them stands at some cgroup. */
+/* Returns whether all of the programs are attached, at whatever cgroup. */
 bool pk_sock_stands(const struct pk_paths *paths);
-/* Takes them away; nothing there is fine. */
+/* Detaches the programs; success where none is attached. */
 int pk_sock_detach(const struct pk_paths *paths, struct pk_err *err);

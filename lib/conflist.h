@@ -24,12 +24,13 @@ void pk_conflist_done(struct pk_conflist *list);
 #define own_conflist PK_OWN(pk_conflist_done) struct pk_conflist
 
 /*
- * Reads one file. Errors are what Nomad stops at, with its fix. The list is valid only on success.
+ * Reads one file. An error says what Nomad would stop at, and its fix. The list is valid only on
+ * success.
  */
 int pk_conflist_read(const char *path, struct pk_conflist *list, struct pk_err *err);
 /* Returns the first plugin of type picket, or NULL. */
 const struct pk_json *pk_conflist_plugin(const struct pk_conflist *list);
-/* Returns the first one whose "root" is this one too ("" and "/" are the same). */
+/* Returns the first plugin of type picket whose "root" is this root ("" and "/" are the same). */
 const struct pk_json *pk_conflist_plugin_of(const struct pk_conflist *list, const char *root);
 
 /* Calls each() for every file that Nomad reads, in its order. A missing directory has none. */

@@ -22,10 +22,10 @@ struct pk_kv {
 	char *key;
 	char *value; /* decoded, NUL-terminated */
 	size_t len;
-	const char *unreadable; /* why value is "" though there is one: a constant; NULL */
+	const char *unreadable; /* a constant: why value is "" and not the store's; NULL */
 	bool held;		/* a session holds it: its writer lives */
-	uint64_t created;	/* the store's index when it was made, and */
-	uint64_t modified;	/* the same at its last change; 0: not said */
+	uint64_t created;	/* the store's index when the key was made */
+	uint64_t modified;	/* the store's index at its last change; 0: not said */
 };
 struct pk_kvs {
 	struct pk_kv *list;
@@ -43,10 +43,13 @@ struct pk_kv_reader;
 struct pk_kv_reader *pk_kv_reader_new(const char *prefix, const struct pk_kv_budget *budget);
 void pk_kv_reader_free(struct pk_kv_reader *reader);
 int pk_kv_reader_feed(struct pk_kv_reader *reader, const char *bytes, size_t n, struct pk_err *err);
-/* Hands out the keys, sorted. */
+/*
+ * Ends the reading and gives the keys, sorted by name; the caller releases them by pk_kvs_done. An
+ * answer that was cut short is an error.
+ */
 int pk_kv_reader_end(struct pk_kv_reader *reader, struct pk_kvs *out, struct pk_err *err);
 
-const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: not there */
+const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: none */
 void pk_kvs_done(struct pk_kvs *kvs);
 /*
  * Adds a document in force, by its key ("consul:KEY") and the digest of its text, to the digest of

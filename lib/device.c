@@ -36,8 +36,8 @@ bool pk_host_end_is_tap(const struct pk_nl_link *link)
 }
 
 /*
- * A pair and a host tap get the gateway's MAC as they are made. Who was handed a tap can change its
- * MAC, and is handed none before the tables know its ifindex.
+ * Both kinds of host end get the gateway's MAC when they are made. Who is handed a tap can change
+ * its MAC; but the tables know a tap's ifindex before it is handed out, and that is proof enough.
  */
 static bool is_ours(const struct pk_nl_link *link, const struct pk_host_end *want)
 {
@@ -47,7 +47,7 @@ static bool is_ours(const struct pk_nl_link *link, const struct pk_host_end *wan
 	       memcmp(link->mac, pk_gateway_mac, sizeof(pk_gateway_mac)) == 0;
 }
 
-/* The name in a line of /proc/net/dev, "  pk7: …"; NULL: it has none. */
+/* Returns the name in a line of /proc/net/dev ("  pk7: …"), NULL where it has none. */
 static const char *name_of_line(char *line)
 {
 	char *name = line + strspn(line, " "), *end = strchr(name, ':');
@@ -124,7 +124,7 @@ int pk_other_links(struct pk_nl *nl, struct pk_nl_link **out, size_t *n, struct 
 		list = realloc(list, (*n + 1) * sizeof(*list));
 		if (!list)
 			abort();
-		/* One that went meanwhile is none. */
+		/* A device that went meanwhile is left out. */
 		*n += pk_nl_link(nl, 0, name, &list[*n], NULL) == 0;
 	}
 	*out = list;

@@ -29,7 +29,7 @@ static inline int pk_source_is_shared(const char *source)
 	return pk_source_in(source, PK_ORIGIN_CONSUL) || pk_source_in(source, PK_ORIGIN_NOMAD);
 }
 
-/* Returns whether the source is a shared store's operator's. */
+/* Returns whether it is an operator's source in a shared store. */
 static inline int pk_source_is_operators(const char *source)
 {
 	const char *slash = strchr(source, '/');
@@ -38,8 +38,8 @@ static inline int pk_source_is_operators(const char *source)
 }
 
 /*
- * Returns the namespace of a tenant's source, whatever its origin, with or without it; NULL: no
- * tenant's.
+ * Returns the namespace of a tenant's source, written with its origin ("consul/tenant/acme") or
+ * without it; NULL: it is no tenant's source.
  */
 static inline const char *pk_source_namespace(const char *source)
 {

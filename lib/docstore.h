@@ -75,7 +75,10 @@ int pk_docstore_text(const char *directory, const char *source, const char *name
  */
 bool pk_docstore_is_each(const char *directory, const char *origin);
 int pk_docstore_set_each(const char *directory, const char *origin, bool each, struct pk_err *err);
-/* Returns whether they are known, of every store that has them tenant by tenant. */
+/*
+ * Returns whether the tenant's documents are known here, of every store that is asked tenant by
+ * tenant.
+ */
 bool pk_docstore_knows(const char *directory, const char *tenant_name);
 int pk_docstore_make(const char *directory, const char *origin, const char *tenant_name,
 		     struct pk_err *err);

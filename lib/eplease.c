@@ -58,9 +58,9 @@ static int rebuild(const struct pk_paths *paths, const struct pk_lease_dir *dir,
 }
 
 /*
- * Renames a record of before. One of these tables keeps its name, an open one of before gets slot
- * 0, a closed one goes: its device went with the tables' end, and its lease with it. One that can't
- * be read has no numbers that anybody could trust.
+ * Brings one record in step with new tables. A record of these very tables keeps its name. An older
+ * open one gets slot 0; an older closed one is deleted, since its device went when the tables
+ * ended, and its lease with it. A record that can't be read counts as older.
  */
 static int outlive(const struct pk_paths *paths, const struct pk_node *node,
 		   const struct pk_record_name *name, struct pk_err *err)

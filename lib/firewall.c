@@ -29,7 +29,10 @@ static uint32_t number(const struct nlattr *attr)
 	return attr ? ntohl(nla_get_u32(attr)) : 0;
 }
 
-/* A base chain at another hook than the two is none that matters; jumps never lead to it. */
+/*
+ * Reads the hook of a base chain. Only the two hooks matter: a base chain at another one is left
+ * out, and no jump leads to it.
+ */
 static void read_hook(struct fw_chain *c, struct nlattr *tb[NFTA_CHAIN_MAX + 1])
 {
 	struct nlattr *hook[NFTA_HOOK_MAX + 1];

@@ -32,5 +32,5 @@ struct pk_firewall {
 int pk_firewall_read(struct pk_firewall *firewall, uint16_t port);
 
 struct fw_chains;
-/* Adds those of iptables' older tables (firewall_legacy.c). */
+/* Adds the chains of iptables' older tables (firewall_legacy.c). */
 int pk_firewall_read_legacy(struct fw_chains *chains);

@@ -115,7 +115,7 @@ static enum fw_verdict walk(const struct packet *p, const struct fw_chain *c, in
 		enum fw_match match = rule->match[p->hook][p->who];
 		enum fw_verdict verdict = rule->verdict;
 
-		/* What some return from, the rest of the chain isn't sure to see. */
+		/* A packet that may have returned here isn't sure to see the rest of the chain. */
 		if (match == FW_NEVER || (match == FW_MAYBE && verdict != FW_RETURN))
 			continue;
 		if (verdict == FW_RETURN)

@@ -37,24 +37,30 @@ struct fw_chains {
 	uint16_t port; /* of UDP, in host order; 0 = none is asked for */
 };
 
-/* A rule that asks nothing, and goes on. */
+/* Returns a rule that asks nothing and decides nothing. */
 struct fw_rule fw_rule_any(void);
-/* The rule matches under one more condition. */
+/* Puts one more condition on the rule: how far it holds for packets of `who` at the hook. */
 void fw_rule_only(struct fw_rule *rule, enum fw_hook hook, enum fw_who who, enum fw_match match);
 void fw_rule_maybe(struct fw_rule *rule);
 /*
- * The rule wants (or, with `negated`, doesn't want) the name of the device that a packet came by
- * (`in`) or leaves by to have these n bytes first; a NUL among them ends the name.
+ * Puts a condition on a device's name: that of the device which a packet came by (`in`) or leaves
+ * by begins with these n bytes, or with `negated` doesn't. A NUL among them ends the name.
  */
 void fw_rule_device(struct fw_rule *rule, bool in, const char *name, size_t n, bool negated);
-/* The rule wants a protocol or a destination port; asked: that of the port that is asked for. */
+/*
+ * Puts a condition on the protocol or the destination port. asked: it is met by the port that is
+ * asked for.
+ */
 void fw_rule_port(struct fw_rule *rule, bool asked);
 
 size_t fw_chain_add(struct fw_chains *all, const struct fw_chain *chain);
-/* The chain's number, or FW_NOWHERE. */
+/* Returns the chain's number, or FW_NOWHERE. */
 size_t fw_chain_find(const struct fw_chains *all, const char *family, const char *table,
 		     const char *name);
 void fw_chain_rule(struct fw_chain *chain, const struct fw_rule *rule);
-/* Adds to `firewall` the base chains that drop, or would drop a stranger's. */
+/*
+ * Adds to `firewall` the base chains that drop our packets, or would drop a packet of a device that
+ * no rule names.
+ */
 void fw_walk(const struct fw_chains *all, struct pk_firewall *firewall);
 void fw_chains_free(struct fw_chains *all);

@@ -49,8 +49,9 @@ static bool is_gone(const struct pk_bpf *bpf, const struct pk_flow *flow, int si
 }
 
 /*
- * Returns whether the flow looks over by a copy, which may be old, so the program looks again at
- * each such one. An alias is asked about at each walk.
+ * Returns whether a copy of the flow looks as if the flow were over. The copy may be old, so the
+ * program looks again at each such one. A copy of an alias tells nothing, so the program is asked
+ * about every alias.
  */
 static bool looks_over(const struct pk_bpf *bpf, const struct pk_flow *flow, uint32_t now,
 		       uint32_t hz)

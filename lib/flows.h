@@ -25,5 +25,8 @@ struct pk_flows_walk {
  */
 int pk_flows_reap(const struct pk_bpf *bpf, struct pk_flows_walk *walk, uint32_t n,
 		  struct pk_err *err);
-/* Ends the flows that slot owns. The slot's word is 0, or of another opening than the flows'. */
+/*
+ * Ends the flows that the slot owns. The slot's word must be 0, or belong to a later opening than
+ * the flows do.
+ */
 int pk_flows_end_slot(const struct pk_bpf *bpf, uint32_t slot, struct pk_err *err);

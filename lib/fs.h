@@ -27,7 +27,7 @@ int pk_fs_fix(struct pk_err *err, int r);
  * The temporary is dot-named and removed on failure.
  */
 int pk_fs_write(const char *path, const void *data, size_t len, mode_t mode, struct pk_err *err);
-/* Writes so without any fsync, for what a restart rebuilds. */
+/* Writes a file as pk_fs_write does, but without any fsync, for files that a restart rebuilds. */
 int pk_fs_write_quick(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pk_err *err);
 

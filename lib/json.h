@@ -57,7 +57,10 @@ enum pk_json_type {
 enum pk_json_type pk_json_type(const struct pk_json *v);
 const char *pk_json_type_name(enum pk_json_type type); /* "a string", "an object", ... */
 
-/* NULL where absent. Case-sensitive, but for _nocase (CNI runtimeConfig). */
+/*
+ * Return the member of that key, NULL where it is absent. Keys are compared with case, but by
+ * _nocase without (CNI's runtimeConfig).
+ */
 const struct pk_json *pk_json_get(const struct pk_json *object, const char *key);
 const struct pk_json *pk_json_get_nocase(const struct pk_json *object, const char *key);
 /* Members and elements in order: first, then next. */
@@ -67,7 +70,7 @@ size_t pk_json_count(const struct pk_json *container);
 const char *pk_json_key(const struct pk_json *member); /* NULL for an element */
 const char *pk_json_string(const struct pk_json *v);   /* NULL unless a string */
 bool pk_json_true(const struct pk_json *v);	       /* a bool that is true */
-/* A whole number in lo..hi: 0, or -EINVAL without text. */
+/* Reads a whole number of lo..hi; -EINVAL otherwise. */
 int pk_json_int(const struct pk_json *v, int64_t lo, int64_t hi, int64_t *out);
 double pk_json_number(const struct pk_json *v); /* 0 unless a number */
 
@@ -95,7 +98,7 @@ struct pk_json_fault {
 int pk_json_parse_fault(const char *name, const char *text, size_t len, unsigned int flags,
 			struct pk_json_doc **doc, struct pk_json_fault *fault);
 
-/* Every key of object must be in names (ends with NULL), else an error with "did you mean". */
+/* Checks that every key of object is in names (which NULL ends); the error says "did you mean". */
 int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 		 const char *const *names, struct pk_err *err);
 

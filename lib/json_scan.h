@@ -27,28 +27,30 @@ struct pk_json_text {
 int pk_json_scan(struct pk_json_text *t, struct pk_json_fault *fault);
 
 /*
- * Bytes of the UTF-8 sequence at p, 0 if it is none. The text ends with NUL, which continues
- * nothing.
+ * Returns the length of the UTF-8 sequence at p, 0 if it is none. The text ends with NUL, which
+ * continues no sequence.
  */
 size_t pk_json_utf8(const char *p);
 int pk_json_hex4(const char *p); /* four hexadecimal digits, or -1 */
-/* The text that a checked string between two quotes stands for. */
+/* Appends the text that a checked string between two quotes stands for. */
 void pk_json_unescape(const char *p, const char *end, struct pk_str *out);
 /*
- * The same for a string that nothing has checked, as relaxed mode takes it: NUL and lone surrogates
+ * Unescapes a string that nothing has checked, as relaxed mode takes it: NUL and lone surrogates
  * become U+FFFD. False: it is no string of JSON. out is emptied first.
  */
 bool pk_json_plain(const char *p, size_t n, struct pk_str *out);
 
-/* 1-based. Cheap, where pk_json_locate goes through the line. */
+/*
+ * Returns the line of the offset, from 1. It is cheap, where pk_json_locate goes through the line.
+ */
 int pk_json_line_at(const struct pk_json_text *t, size_t offset);
 
-/* Line, column, width and source of the token at the offset; not the path. */
+/* Finds line, column, width and source of the token at the offset; the path is left empty. */
 void pk_json_locate(const struct pk_json_text *t, size_t offset, struct pk_json_where *where);
 
 /* Adds .key or ["key"] for the key whose opening quote is at the offset. */
 void pk_json_path_key(const struct pk_json_text *t, size_t offset, struct pk_str *path);
-/* "." for an empty path; a long one loses its middle. */
+/* Writes the path for people: "." for an empty one; a long one loses its middle. */
 void pk_json_path_fit(struct pk_str *path, char *out, size_t room);
 
 bool pk_json_relaxed(const struct pk_json_doc *doc);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Lease files: one an address that is held, named by it, its content the owner
- * ("<container id>@<ifname>"). Made by link(2), so that a lease never exists without its owner in
- * it and two ADDs never get one address. Not synced: rebuilt from the records. What rests is
- * marked (lease_marks.h). With the records beside them: eplease.h.
+ * Lease files: one for each address that is held, named by the address, its content the owner
+ * ("<container id>@<ifname>"). A file is made by link(2), so that a lease never exists without its
+ * owner in it and two ADDs never get one address. Leases aren't synced, since they can be made anew
+ * from the records. An address at rest is marked (lease_marks.h). eplease.h has what concerns
+ * leases and records together.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -48,8 +48,8 @@ void pk_lease_marks_resting(const struct pk_lease_dir *dir,
 			    void (*each)(void *arg, const union pk_addr *addr, uint32_t freed_s),
 			    void *arg);
 /*
- * An address that is marked as held and has no lease rests from now on: whoever freed it was killed
- * in between. is_held is asked for each that is marked.
+ * Lets each address rest that is marked as held and has no lease: whoever freed it was killed
+ * before the mark. is_held is called for every address that is marked as held.
  */
 void pk_lease_marks_settle(const struct pk_lease_dir *dir,
 			   bool (*is_held)(void *arg, const union pk_addr *addr), void *arg);

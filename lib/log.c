@@ -46,7 +46,7 @@ static const char *level_name(enum pk_level level)
 
 /*
  * Returns whether standard error is the journal's own stream, which $JOURNAL_STREAM names by device
- * and inode. Where it alone is set, a parent had the journal, and what we write goes elsewhere.
+ * and inode. Where they differ the variable is inherited from a parent that wrote to the journal.
  */
 static bool is_journal(void)
 {

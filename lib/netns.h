@@ -50,7 +50,7 @@ struct pk_netns_visit {
 };
 #define PK_NETNS_VISIT_NONE { .home = -1 }
 int pk_netns_enter(const struct pk_netns *ns, struct pk_netns_visit *visit, struct pk_err *err);
-/* Enters it where the current one is open already. */
+/* Enters ns where `current`, the namespace that the caller is in, is open already. */
 int pk_netns_enter_from(const struct pk_netns *ns, const struct pk_netns *current,
 			struct pk_netns_visit *visit, struct pk_err *err);
 void pk_netns_leave(struct pk_netns_visit *visit);

@@ -96,11 +96,17 @@ struct pk_nl_filter {
 	const char *name; /* shown by tc */
 	uint32_t handle;  /* 0 = PK_TC_HANDLE */
 };
-/* Direct-action cls_bpf, preference PK_TC_PREF, protocol all; made or, atomically, replaced. */
+/*
+ * Adds a direct-action cls_bpf filter with preference PK_TC_PREF for all protocols; one that is
+ * there is replaced in one step.
+ */
 void pk_nl_filter(struct pk_nl *nl, const struct pk_nl_filter *filter);
 void pk_nl_filter_delete(struct pk_nl *nl, uint32_t ifindex, bool egress, uint32_t handle);
 
-/* len is of the family. noprefixroute: no connected route. IPv6: no DAD. */
+/*
+ * Adds an address. len is its prefix's, of the family (0..32 or 0..128). noprefixroute: the kernel
+ * adds no connected route. IPv6 does no duplicate address detection.
+ */
 void pk_nl_addr(struct pk_nl *nl, uint32_t ifindex, const union pk_addr *addr, uint8_t len,
 		bool noprefixroute);
 struct pk_nl_route {
@@ -202,7 +208,8 @@ struct pk_nl_route_info {
 	uint8_t protocol;    /* RTPROT_* */
 };
 /*
- * The way to an address: its device, and the neighbour on it. -ENETUNREACH: none, or a local one.
+ * Finds the way to an address: the device, and the neighbour on it. -ENETUNREACH: there is no
+ * route, or the address is the node's own.
  */
 int pk_nl_way(struct pk_nl *nl, const union pk_addr *to, uint32_t *ifindex, union pk_addr *via);
 /* All unicast routes of the main table, both families; caller frees. */

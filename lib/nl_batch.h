@@ -34,11 +34,12 @@ void pk_nl_put_no_addrgen(struct nl_msg *msg);
 void pk_nl_push(struct pk_nl *nl, struct nl_msg *msg, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /*
- * Sends msg (taken over), a dump or a single request, and calls each for every answer. 0, -errno.
+ * Sends msg, which it frees: a dump or a single request. It calls each for every answer. Returns 0
+ * or -errno.
  */
 int pk_nl_ask(struct pk_nl *nl, struct nl_msg *msg,
 	      void (*each)(void *arg, struct nlmsghdr *answer), void *arg);
-/* An address as an attribute: 4 bytes of IPv4, 16 of IPv6. */
+/* Adds an address as an attribute: 4 bytes for IPv4, 16 for IPv6. */
 void pk_nl_put_addr(struct nl_msg *msg, int type, const union pk_addr *addr);
-/* Leaves addr alone where the attribute is of another length. */
+/* Reads an address from an attribute; one of another length leaves addr alone. */
 void pk_nl_get_addr(struct nlattr *attr, union pk_addr *addr);

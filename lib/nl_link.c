@@ -296,13 +296,13 @@ static void add_link(void *arg, struct nlmsghdr *h)
 	links->list[links->n++] = link;
 }
 
-/* They are the larger part of each answer. */
+/* Asks for no statistics, which are the larger part of each answer. */
 static void no_statistics(struct nl_msg *msg)
 {
 	nla_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 }
 
-/* Consumes the message. */
+/* Asks for one link by msg, which it frees. */
 static int ask_link(struct pk_nl *nl, struct nl_msg *msg, struct pk_nl_link *link)
 {
 	struct links links = { 0 };

@@ -233,8 +233,8 @@ static const struct pk_schema ports = {
 };
 
 /*
- * version is read before its keys, which another release has others of. LATER: the first release
- * did not write it, and absent is zero.
+ * `version` is read before all other keys, since another release has other keys. LATER marks a key
+ * that the first release didn't write: absent it is zero.
  */
 #define MUST(name, form, member)  { name, &(form), NULL, true, offsetof(struct pk_record, member) }
 #define LATER(name, form, member) { name, &(form), NULL, false, offsetof(struct pk_record, member) }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A record's content: pure. `closed` is the file's name's, not the content's. */
+/*
+ * A record's content as JSON text. Pure. Whether a record is closed is said by its file's name, not
+ * by its content.
+ */
 #include "epstore.h"
 #include "str.h"
 

@@ -20,7 +20,7 @@ struct pk_resolv_fns {
 /* The findings in a resolv.conf. */
 struct pk_resolv_seen {
 	size_t n;		/* servers that others than this machine reach */
-	union pk_addr loopback; /* the first one that nobody else does; all zero = none */
+	union pk_addr loopback; /* the first that this machine alone reaches; or all zero */
 	bool stub;		/* one of systemd-resolved's own stubs is named */
 };
 

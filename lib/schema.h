@@ -60,7 +60,10 @@ struct pk_schema_key {
 	size_t at; /* of the member, from the struct of the object around it */
 };
 
-/* Keys of an object whose place is another one. */
+/*
+ * The keys of another object: where one of them stands in this one, the error says where it
+ * belongs.
+ */
 struct pk_schema_belongs {
 	const struct pk_schema *to;
 	const char *what, *fix;

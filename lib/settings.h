@@ -141,16 +141,21 @@ void pk_settings_add_network(struct pk_settings *s, const struct pk_network *net
 void pk_settings_copy_networks(struct pk_settings *to, const struct pk_settings *from);
 /* Fills in the limits that these settings give an endpoint; the caller adds its conflist's. */
 void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits);
-/* Returns whether both are declared as the same service of the same catalogue. */
+/* Returns whether a and b declare the same service of the same catalogue. */
 bool pk_declared_service_same(const struct pk_declared_service *a,
 			      const struct pk_declared_service *b);
 bool pk_declared_service_has(const struct pk_declared_service *d,
-			     const union pk_addr *addr); /* whether it lies within */
+			     const union pk_addr *addr); /* whether addr lies within d's prefixes */
 const char *
 pk_declared_service_catalog(const struct pk_declared_service *d); /* the catalogue's name */
-/* Writes the members that declare it into the object that is open, without its instances. */
+/*
+ * Writes the members that declare the service, without its instances, into the object that is open.
+ */
 void pk_declared_service_write(const struct pk_declared_service *d, struct pk_jw *w);
-/* Copies from's instances of each service that s declares too, if they lie within it. */
+/*
+ * Copies the instances of each service that both declare into s, as far as they lie within the
+ * prefixes that s declares.
+ */
 void pk_settings_keep_instances(struct pk_settings *s, const struct pk_settings *from);
 /*
  * Reads node.json into s. A key that is absent leaves s as it is; an unknown key is a newer

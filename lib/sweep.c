@@ -47,7 +47,9 @@ bool pk_sweep_device(const struct pk_sweep_run *run, uint32_t slot)
 
 	if (!slot || slot > PK_CAPACITY_MAX || (run->host_end && !run->host_end[slot]))
 		return false;
-	/* The number that the tables have for it is proof, and quicker than to ask for the rest. */
+	/*
+	 * The ifindex that the tables have is proof, and quicker than asking netlink for the rest.
+	 */
 	if (run->host_end && bpf && slot <= bpf->node.capacity &&
 	    run->host_end[slot] == bpf->endpoints[slot].host_ifindex)
 		return true;

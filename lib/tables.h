@@ -292,7 +292,7 @@ struct pk_table_use {
  * Returns how many they are, at most PK_MAP_COUNT.
  */
 size_t pk_tables_use(const struct pk_bpf *bpf, struct pk_table_use use[PK_MAP_COUNT]);
-/* The same in parts. Zero it before the first. */
+/* The state of pk_tables_use in parts; zeroed before the first part. */
 struct pk_tables_walk {
 	struct pk_table_use use[PK_MAP_COUNT];
 	size_t n;
@@ -300,8 +300,8 @@ struct pk_tables_walk {
 	struct pk_map_counting counting;
 };
 /*
- * Goes on until about deadline_ns of CLOCK_MONOTONIC; true: all are in `use`. What changes
- * meanwhile may be counted or not.
+ * Counts on until about deadline_ns of CLOCK_MONOTONIC; true: every table is in `use`. An entry
+ * that comes or goes meanwhile may be counted or not.
  */
 bool pk_tables_use_part(const struct pk_bpf *bpf, struct pk_tables_walk *walk,
 			uint64_t deadline_ns);

@@ -8,8 +8,9 @@
 #include "tables.h"
 
 /*
- * Cidr lists are shared by content. The kernel has no digest of a list: a handle knows those of
- * the rule sets that it installed or found. Not knowing one costs a second copy, no more.
+ * Cidr lists are shared by content. The kernel keeps no digest of a list, so a handle remembers
+ * those of the rule sets that it installed or found. A list that isn't remembered costs a second
+ * copy, no more.
  */
 struct pk_tables_list {
 	uint64_t digest[2];

@@ -93,7 +93,10 @@ static int no_room(struct pk_err *err, const char *what, size_t used, size_t siz
 	return pk_fix(err, r, PK_FIX_CAPACITY);
 }
 
-/* Node lock held: the lowest free index, marked with what it will hold. */
+/*
+ * Claims the lowest free index, marked with the number of its verdicts to come; the node lock is
+ * held.
+ */
 static int claim(struct pk_bpf *bpf, const struct pk_rule_set *all, size_t n, uint32_t *index,
 		 struct pk_err *err)
 {
@@ -141,7 +144,10 @@ static int name_it(struct pk_bpf *bpf, const struct naming *name, uint32_t index
 	return name->base ? pk_base_write(bpf, name->tenant, index, err) : 0;
 }
 
-/* 1: an equal one is there, and named. 0: *index is claimed. */
+/*
+ * Returns 1 where an equal rule set is there (and has been named), 0 where *index is claimed, or
+ * -errno.
+ */
 static int find_or_claim(struct pk_bpf *bpf, struct pk_image *image, const struct naming *name,
 			 uint64_t deadline_ns, uint32_t *index, struct pk_err *err)
 {
@@ -310,8 +316,8 @@ int pk_rule_set_free(struct pk_bpf *bpf, uint32_t rule_set, const struct pk_imag
 	if (!rule_set || rule_set >= bpf->node.rule_sets)
 		return pk_fail(err, 0, "rule set %u does not exist", rule_set);
 	/*
-	 * Only who frees names rule sets by label sets. That table may be so large that ADDs would
-	 * wait for the lock.
+	 * The label sets are looked at without the lock, since a large table would keep ADDs
+	 * waiting: picketd alone names rule sets there, and it is picketd that frees.
 	 */
 	if (labels_name(bpf, rule_set))
 		return still_named(err, rule_set);

@@ -19,10 +19,11 @@
 #include "tables_ports.h"
 
 /*
- * pk_endpoint.owner of a taken slot: 48 bits of a hash of its owner, never 0, and when (boot time,
- * s, 16 bits). DEL and ADD take what has their hash for their own: 32 bits of it met another's
- * endpoint once in some ten million of them on a busy node. An age is right for 18 hours, and short
- * for a while after each.
+ * The owner stamp of a taken slot (pk_endpoint.owner): in the upper 48 bits a hash of the owner,
+ * never 0, and in the lower 16 the boot time in seconds when it was taken. DEL and ADD take a slot
+ * with their own hash for their own; with a hash of 32 bits a busy node would take another's once
+ * in some ten million endpoints. After 18 hours the time has wrapped, and an age is too small for a
+ * while.
  */
 #define STAMP_OWNER (~(uint64_t)UINT16_MAX)
 
@@ -65,8 +66,9 @@ uint32_t pk_slot_of(const struct pk_bpf *bpf, const char *owner, uint32_t after)
 }
 
 /*
- * A device of an earlier load, or of somebody else, has the name: its slot is not ours to give.
- * Asked by netlink: an ioctl makes the kernel run modprobe for a name that nobody has.
+ * Returns whether no device has the slot's name. Where a device of an earlier load, or of somebody
+ * else, has it, the slot isn't ours to give. Netlink is asked, since an ioctl makes the kernel run
+ * modprobe for a name that nobody has.
  */
 static bool name_is_free(struct pk_nl *nl, uint32_t slot)
 {

@@ -51,7 +51,7 @@ static struct pk_peer_class_key peer_key(uint32_t rule_set, const struct pk_peer
 					   .dir = peer->dir };
 }
 
-/* 0: it has no number (yet). */
+/* Returns the peer's number in the tables, 0 where it has none yet. */
 static uint32_t peer_number(const struct pk_bpf *bpf, const struct pk_peer_entry *peer)
 {
 	struct pk_labels labels;

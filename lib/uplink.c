@@ -305,8 +305,8 @@ static bool is_true(struct pk_nl *nl, const struct pk_uplink *uplink)
 		union pk_addr now;
 
 		/*
-		 * Nobody kept whether the device leads out, so both answers are tried: either makes
-		 * the address that was written true.
+		 * node.uplink doesn't say whether the device led out when the address was chosen,
+		 * so both cases are tried: an address that either of them chooses is still true.
 		 */
 		choose_address(nl, &a, v6, false, &now);
 		if (pk_addr_equal(&now, addr[v6]))

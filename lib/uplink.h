@@ -55,7 +55,10 @@ bool pk_uplinks_are_true(const struct pk_bpf *bpf, struct pk_nl *nl);
  */
 int pk_uplinks_attach(const struct pk_bpf *bpf, const struct pk_uplink uplinks[PK_UPLINKS],
 		      struct pk_nl *nl, struct pk_err *err);
-/* The same for one device and one of our programs; the overlay's has its own. */
+/*
+ * Attaches one of our programs to one device, as pk_uplinks_attach does; the overlay's device has a
+ * program of its own.
+ */
 int pk_uplink_attach(const struct pk_bpf *bpf, struct pk_nl *nl, uint32_t ifindex,
 		     enum pk_prog prog, struct pk_err *err);
 enum pk_uplink_hook { PK_UPLINK_FIRST, PK_UPLINK_NOT_FIRST, PK_UPLINK_MISSING };

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Picket's keys as Nomad's Variables: a key is a variable's path, with what Nomad takes in none as
- * ~xx. A tenant's documents, their history and what became of them are in the tenant's own
- * namespace; all else is in the namespace of those who operate the cluster. Pure.
+ * Picket's keys as Nomad's Variables. A key becomes a variable's path, in which ~xx (hexadecimal)
+ * stands for each byte that Nomad takes in no path. A tenant's documents, their history and what
+ * became of them are in the tenant's own namespace; all else is in the namespace of those who
+ * operate the cluster. Pure.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,7 +35,10 @@ int pk_vars_url(const char *prefix, const char *key, const char *home, struct pk
 /* Returns the item that has the value of a key. */
 const char *pk_vars_item(const char *prefix, const char *key);
 
-/* Reads /v1/vars, which lists variables without their items, as it comes. */
+/*
+ * Reads /v1/vars, which lists variables without their items, piece by piece as it comes. fn is
+ * called for each variable.
+ */
 struct pk_var_name {
 	const char *namespace, *path;
 	uint64_t created, modified;

@@ -38,11 +38,17 @@ const char *pk_counted_name(enum pk_counted_verb verb);
 /* -ENOENT: that verb isn't counted. */
 int pk_counted_parse(const char *name);
 
-/* The shared file, made if need be; NULL: there is no such directory yet, or no room. */
+/*
+ * Opens the shared file, which it makes if need be. NULL: its directory isn't there yet, or the
+ * disk is full.
+ */
 struct pk_counts *pk_counts_open(const struct pk_paths *paths);
 void pk_counts_close(struct pk_counts *counts);
-/* A signal handler may call both. */
+/*
+ * Count a verb's beginning and its end (code: -1 for success, else of enum pk_code). A signal
+ * handler may call both.
+ */
 void pk_counts_begin(struct pk_counts *counts, enum pk_counted_verb verb);
 void pk_counts_end(struct pk_counts *counts, enum pk_counted_verb verb, int code, uint64_t took_ns);
-/* A copy; all zero where no verb has run since the boot. */
+/* Copies the counts; all zero where no verb has run since the boot. */
 void pk_counts_read(const struct pk_paths *paths, struct pk_counts *out);

@@ -15,11 +15,11 @@ struct pk_vxlan_want {
 	uint32_t mtu;
 };
 
-/* -ENODEV: there is none. -EEXIST: a device of that name isn't Picket's. */
+/* Finds the device. -ENODEV: there is none. -EEXIST: a device of that name isn't Picket's. */
 int pk_vxlan_find(struct pk_nl *nl, struct pk_nl_link *link, struct pk_err *err);
 /*
- * Makes the device what it should be, whatever of ours is there, and has its program attached
- * before it is up. Sets *ifindex.
+ * Makes the device, or mends the one that is there, and attaches its program before it is up. Sets
+ * *ifindex.
  */
 int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
 		  uint32_t *ifindex, struct pk_err *err);
@@ -30,8 +30,8 @@ int pk_vxlan_keep(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vx
 int pk_vxlan_stands(const struct pk_bpf *bpf, struct pk_nl *nl, const struct pk_vxlan_want *want,
 		    uint32_t ifindex);
 /*
- * Puts the overlay's port into node, by which it is closed to endpoints: done before the first of
- * them opens, and without the device. The other members of node->overlay are picketd's to write.
+ * Puts the overlay's port into node, which closes it to endpoints. This is done before the first
+ * endpoint opens, and needs no device. picketd writes the other members of node->overlay.
  */
 void pk_vxlan_close(struct pk_node *node, const struct pk_vxlan *vxlan);
 /* Deletes the device, where there is one of ours. */

@@ -147,9 +147,10 @@ struct pk_document {
 };
 
 /*
- * Returns the list in which an entry's prefixes stand, if the entries of that list that select a
- * subject name PK_CIDR_BESIDE_MIN together; with fewer they stand in the rule set's own. So do
- * those of a pass, since what it hands on to is the rule set's own.
+ * Returns the list for an entry's prefixes. A list beside the rule set's own is used where the
+ * entries that belong to it and select the subject name PK_CIDR_BESIDE_MIN prefixes together; with
+ * fewer, all of them stand in the own list. The prefixes of a pass always do, since it hands on to
+ * entries of the own list.
  */
 static inline enum pk_list pk_entry_list(const struct pk_document *doc, const struct pk_rule *rule,
 					 const struct pk_entry *entry)

@@ -61,10 +61,11 @@ void pk_engine_set_limits(struct pk_engine *engine, const struct pk_engine_limit
 
 /*
  * Recompiles what is stale. -E2BIG, over a limit of pk_engine_limits: every image is as it was.
- * -EFBIG: one rule set is larger than a rule set may be, or than its tenant has left; those of its
- * endpoints are as they were (NULL if there never was one), all others are compiled. Once the
- * operator's documents are others than they were for it, it lives under those alone, as if all its
- * tenant's documents denied: no tenant undoes the operator by writing too much.
+ * -EFBIG: a rule set is larger than any may be, or than its tenant has left; its endpoints keep the
+ * image that they had (NULL if there never was one), and all others are compiled. If the operator's
+ * documents have changed since that image, such an endpoint gets one of the operator's documents
+ * alone, as if all its tenant's documents denied: a tenant that writes too much doesn't undo the
+ * operator.
  */
 int pk_engine_compile(struct pk_engine *engine, struct pk_err *err);
 /*

@@ -235,8 +235,8 @@ static bool names_ports(const struct doc_obj *d)
 }
 
 /*
- * Lets programs go of the entries of documents that go, since they point at them. True: one of
- * those named ports.
+ * Drops the documents that aren't kept, and before that the programs' entries of them, which point
+ * into them. Returns whether one of these documents named ports.
  */
 static bool drop_old(struct pk_engine *engine, size_t n_kept)
 {

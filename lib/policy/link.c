@@ -248,9 +248,9 @@ static bool is_same(const struct hash128 *a, const struct hash128 *b)
 }
 
 /*
- * Stands in where an endpoint's own program isn't to be had. What is published stays, unless the
- * operators have changed their mind since: no tenant undoes their word. Then a program without the
- * tenant's documents stands in. False: that one isn't built yet.
+ * Finds what a subject gets whose own program can't be published. Its last program stays unless the
+ * operators' documents have changed since; then a program without the tenant's documents takes its
+ * place, since no tenant undoes the operators' word. False: that program isn't built yet.
  */
 static bool stand_in(struct pk_engine *engine, struct ident *subject, struct program **p,
 		     const struct pk_slice *slice)

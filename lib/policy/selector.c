@@ -15,8 +15,8 @@ static bool has_value(const struct pk_requirement *req, const char *value)
 }
 
 /*
- * A key that has a value is known, unless it may have more values than those: services, or a key
- * named as unknown itself.
+ * Returns whether the key may have values that aren't known. A key with a value has no others, but
+ * for consul:service and for a key that is itself listed as unknown.
  */
 static bool is_open(const struct pk_label_set *set, const char *key, bool known)
 {

@@ -21,7 +21,7 @@ static bool has_control(const char *text)
 	return false;
 }
 
-/* It becomes a file's name below the accepted documents. */
+/* A document's name becomes a file's name below the accepted documents. */
 static bool fits_name(const char *text)
 {
 	size_t n = strlen(text);

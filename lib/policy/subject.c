@@ -120,8 +120,8 @@ static void fill_side(struct side *side, struct gather *g, int dir, const struct
 		side->own = own_spans(
 			subject, &(struct vec){ .at = (void **)side->acts, .n = side->n_acts });
 	/*
-	 * The base of any tenant serves several: who is of the same tenant to one of them is a
-	 * stranger to the next.
+	 * The base of "any tenant" serves several tenants: a peer of the same tenant to one of them
+	 * is a stranger to the next.
 	 */
 	for (size_t i = 0; i < side->n_acts && !shared; i++) {
 		const struct ent *ent = side->acts[i];

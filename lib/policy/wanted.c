@@ -50,8 +50,8 @@ size_t pk_engine_open_ports(const struct pk_engine *engine, const char *key,
 }
 
 /*
- * Returns whether the rule may be about anybody: one of a namespace, or one who isn't known well
- * enough.
+ * Returns whether the rule may select an endpoint that `wanted` takes. Those of the rule's
+ * namespace are asked, and those that aren't known well enough.
  */
 static bool any_selected(const struct pk_engine *engine, const struct rule_obj *r,
 			 bool (*wanted)(const struct ident *ident, const char *text),

@@ -130,7 +130,10 @@ static bool is_left_out(struct pk_importer *im, const struct pk_json *m, const c
 	return true;
 }
 
-/* A note on the entity is due even where the rest of the entry is quiet, having been said. */
+/*
+ * Writes an entity with its note. The note is due even where the entry is written a second time,
+ * and its other notes are left out.
+ */
 static void write_entity_name(struct pk_importer *im, const struct pk_json *at, const char *name)
 {
 	bool said = im->quiet;
@@ -194,7 +197,10 @@ static void write_entry(struct pk_importer *im, const struct entry *e, bool as_e
 	pk_jw_close(&im->w, '}');
 }
 
-/* The selectors for nobody to read; quiet: what is said of them is said when they are written. */
+/*
+ * Writes the selectors into a scratch text, to learn what they match. quiet: without their notes,
+ * which come when the selectors are written for good.
+ */
 static void try_selectors(struct pk_importer *im, struct entry *e, bool quiet)
 {
 	own_str scratch = { 0 };

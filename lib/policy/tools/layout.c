@@ -191,7 +191,7 @@ static int column(const struct fmt *f)
 	return f->out->len ? characters(f->out->text + from, f->out->len - from) : 0;
 }
 
-/* The last thing on the page is a line comment: nothing may follow on its line. */
+/* Returns whether the next token needs a new line, since a line comment was written last. */
 static bool must_break(const struct fmt *f, size_t before)
 {
 	return before > 0 && f->tokens[before - 1].kind == LINE_COMMENT;

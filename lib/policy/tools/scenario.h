@@ -29,8 +29,8 @@ static inline void pk_scenario_freep(struct pk_scenario **c)
 #define own_scenario PK_OWN(pk_scenario_freep) struct pk_scenario
 
 /*
- * said: warnings and the notes of documents that were refused, for the terminal. The keys of
- * expectations files only; "expect" is left to reach.c (find it in json).
+ * Reads the text of an expectations file; its key "expect" is left to reach.c, which finds it in
+ * json. said gets warnings, and the notes on documents that were refused, for the terminal.
  */
 int pk_scenario_read(const char *path, const char *text, size_t len, struct pk_scenario **out,
 		     struct pk_str *said, struct pk_err *err);
@@ -38,11 +38,11 @@ int pk_scenario_read(const char *path, const char *text, size_t len, struct pk_s
 int pk_scenario_live(const char *text, size_t len, struct pk_scenario **out, struct pk_str *said,
 		     struct pk_err *err);
 /*
- * A file without endpoints takes those of the live node, its settings where the file names none,
- * and its documents beside the file's.
+ * Completes a scenario from the live node's: its endpoints where the file has none, its settings
+ * where the file has none, and its documents beside the file's.
  */
 int pk_scenario_adopt(struct pk_scenario *c, struct pk_scenario *live, struct pk_err *err);
-/* Adds one more policy file; relative to nothing. */
+/* Adds one more policy file, by a path of the caller's, not the scenario's. */
 int pk_scenario_add_file(struct pk_scenario *c, const char *path, struct pk_str *said,
 			 struct pk_err *err);
 /*
@@ -56,24 +56,28 @@ void pk_scenario_drop(struct pk_scenario *c, size_t index);
 /* Makes the world ready for questions. It is called after the last document and endpoint. */
 int pk_scenario_ready(struct pk_scenario *c, struct pk_err *err);
 
-/* "x/a", "host", "remote-node", "world:ADDRESS", "unknown:ADDRESS". */
+/* Reads a peer: "x/a", "host", "remote-node", "world:ADDRESS" or "unknown:ADDRESS". */
 int pk_scenario_peer(const struct pk_scenario *c, const char *text, struct pk_peer *out,
 		     struct pk_err *err);
 /*
- * An endpoint by less than its name: whole parts from the left ("acme/api"), or 4 characters or
- * more of the allocation behind it. Several may be meant where they are one identity, since they
- * are judged alike: then one that isn't `not` is taken where there is one, since an endpoint always
- * reaches itself. -ENOENT: none, err is left alone. pk_scenario_peer does it for a live node's.
+ * Finds an endpoint by less than its name: whole parts from the left ("acme/api"), or at least 4
+ * characters of its allocation's id. Several endpoints may be meant if they are one identity, since
+ * they are judged alike; of these one other than `except` is taken where there is one, since an
+ * endpoint always reaches itself. -ENOENT: there is none, and err is left alone. pk_scenario_peer
+ * calls this where the endpoints are a live node's.
  */
 int pk_scenario_find(const struct pk_scenario *c, const char *text,
 		     const struct pk_world_endpoint *except, struct pk_peer *out,
 		     struct pk_err *err);
-/* "80/tcp", "53" (TCP), "gre", a port label of `to`. */
+/* Reads a port: "80/tcp", "53" (TCP), "gre", or a port label of `to`. */
 int pk_scenario_port(const char *text, const struct pk_peer *to, uint8_t *proto, uint16_t *port,
 		     struct pk_err *err);
-/* "gre", "47": a protocol without ports. */
+/* Reads a protocol without ports: "gre" or "47". */
 int pk_scenario_protocol(const char *text, uint8_t *proto, struct pk_err *err);
-/* "echo-request", "8", "3/1"; ICMPv6 where a side has IPv6 only. */
+/*
+ * Read an ICMP type: "echo-request", "8" or "3/1". It is of ICMPv6 where a side has IPv6 addresses
+ * only.
+ */
 int pk_scenario_icmp_of(const char *text, bool v6, uint8_t *proto, uint16_t *port,
 			struct pk_err *err);
 int pk_scenario_icmp(const char *text, const struct pk_peer *from, const struct pk_peer *to,
