@@ -150,16 +150,14 @@ static void nd_options(void)
 		for (int k = 0; k < 3; k++) {
 			struct pkt p = kinds[k];
 			size_t at = k ? OPTIONS : ICMP6 + 8;
+			enum pk_reason taken = k == 2 ? PK_REASON_MULTICAST : PK_REASON_OK;
 
 			memcpy(p.b + at, list[i].options, list[i].n);
 			p.len = at + list[i].n;
 			p.b[L3 + 5] = (uint8_t)(p.len - ICMP6);
 			pkt_seal(&p);
 			snprintf(text, sizeof(text), "%s with %s", names[k], list[i].text);
-			node_from(text, 1, p,
-				  !list[i].right ? PK_REASON_SPOOFED_ND
-				  : k == 2	 ? PK_REASON_MULTICAST
-						 : PK_REASON_OK);
+			node_from(text, 1, p, list[i].right ? taken : PK_REASON_SPOOFED_ND);
 		}
 	}
 }

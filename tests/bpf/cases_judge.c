@@ -283,6 +283,7 @@ static void open_ports(uint32_t flags, uint32_t of_host, uint32_t of_others)
 	static const uint8_t parties[] = { PK_PARTY_HOST, PK_PARTY_WORLD, PK_PARTY_REMOTE_NODE,
 					   PK_PARTY_UNKNOWN, PK_PARTY_ENDPOINT };
 	struct pk_open_port_key key = { .slot = 1, .proto = 6, .port = 80 };
+	const uint32_t wanted[sizeof(parties)] = { of_host, of_others, of_others };
 	char text[96];
 
 	node_reset();
@@ -297,7 +298,7 @@ static void open_ports(uint32_t flags, uint32_t of_host, uint32_t of_others)
 				      .proto = 6,
 				      .port = 80,
 				      .addr = pkt_ip4(WHO_WORLD) };
-		uint32_t want = i > 2 ? 0 : i ? of_others : of_host;
+		uint32_t want = wanted[i];
 
 		snprintf(text, sizeof(text), "judge: party %u at an open port, flags %u",
 			 parties[i], flags);

@@ -160,7 +160,8 @@ static void types(void)
 
 	for (int type = 128; type <= 145; type++) {
 		bool echo = type <= 129, mld = (type >= 130 && type <= 132) || type == 143;
-		bool nd = type >= 133 && type <= 137;
+		enum pk_reason want =
+			type >= 133 && type <= 137 ? PK_REASON_SPOOFED_ND : PK_REASON_SPOOFED_IPV6;
 		struct l4 l4 = { 58, 0, (uint16_t)(type << 8), 0, 24 };
 		struct pkt p = from(pkt_v6_to(WHO_A, &gateway, l4), &own_link);
 
@@ -168,10 +169,7 @@ static void types(void)
 			continue;
 		snprintf(text, sizeof(text), "ICMPv6 type %d from the link-local address", type);
 		/* Discovery comes from the link: here it says a hop limit of 64. */
-		node_from(text, 1, p,
-			  mld  ? PK_REASON_MULTICAST
-			  : nd ? PK_REASON_SPOOFED_ND
-			       : PK_REASON_SPOOFED_IPV6);
+		node_from(text, 1, p, mld ? PK_REASON_MULTICAST : want);
 		snprintf(text, sizeof(text), "ICMP type %d from its own address", type);
 		l4.proto = 1;
 		node_from(text, 1, pkt_v4(WHO_A, WHO_B, l4), PK_REASON_OK);

@@ -295,10 +295,11 @@ static void search(char *text, uint32_t room, struct dice *d)
 		n = dice_one_in(d, 4) ? 60 + dice_below(d, 120) : (uint32_t)strlen(name);
 		if (used + n + 2 > room)
 			break;
-		for (uint32_t i = 0; i < n; i++)
-			text[used + i] = i < strlen(name) && n < 60 ? name[i]
-					 : i % 50 == 49		    ? '.'
-								    : 'b';
+		for (uint32_t i = 0; i < n; i++) {
+			text[used + i] = i % 50 == 49 ? '.' : 'b';
+			if (i < strlen(name) && n < 60)
+				text[used + i] = name[i];
+		}
 		used += n;
 		text[used++] = ' ';
 	}

@@ -34,3 +34,13 @@ def test_a_comment_without_its_noun_is_found():
     riddles = script("lint-comments").riddles
     text = "/* Of the walk. */\nint a; /* Its end */\n\n/*\n * Whose it is\n * now.\n */\nchar *b = \"/* Who */\";\n/* The ends of it. */\n\t/* Its owner. */\n"
     assert [line for line, _ in riddles(text)] == [1, 4, 10]
+
+
+def test_a_conditional_operator_inside_another_is_a_fault_in_tests_too(tmp_path):
+    sizes = script("lint-sizes")
+    for folder in ("tests", "lib"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.c").write_text("int f(int a)\n{\n\treturn a ? 1 : a + 1 ? 2 : 3;\n}\n", encoding="utf-8")
+        soft, hard = [], []
+        sizes.check(str(tmp_path / folder / "a.c"), soft, hard)
+        assert not soft and len(hard) == 1 and hard[0].endswith("a.c:3: a conditional operator inside another")
