@@ -200,6 +200,16 @@ static size_t most_of_selector(const struct pk_engine *engine, const struct ent 
 	return HASH_COUNT(engine->idents);
 }
 
+static size_t most_of_service(const struct pk_engine *engine, const struct pk_service_ref *ref)
+{
+	char *values[] = { ref->name };
+	const struct pk_requirement req = { .key = (char *)"consul:service",
+					    .values = values,
+					    .n_values = 1 };
+
+	return posting_size(engine, &req);
+}
+
 size_t index_most(const struct pk_engine *engine, const struct ent *ent)
 {
 	const struct pk_entry *e = ent->e;
@@ -209,6 +219,8 @@ size_t index_most(const struct pk_engine *engine, const struct ent *ent)
 		return HASH_COUNT(engine->idents);
 	for (size_t i = 0; i < e->n_selectors && e->kind == PK_PEERS_ENDPOINTS; i++)
 		n += most_of_selector(engine, ent, &e->selectors[i]);
+	for (size_t i = 0; i < e->n_services && e->kind == PK_PEERS_SERVICES; i++)
+		n += most_of_service(engine, &e->services[i]);
 	return n;
 }
 

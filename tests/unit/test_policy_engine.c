@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "compile.h"
+#include "engine.h"
 #include "ports.h"
 #include "selector.h"
 
@@ -417,6 +418,45 @@ static void what_came_and_went_leaves_nothing(void **state)
 	pk_document_free(doc);
 }
 
+#define ABOUT_A(peers)                                                                             \
+	"{\"namespace\": \"x\", \"rules\": [{\"endpointSelector\": {\"matchLabels\": "             \
+	"{\"nomad:job\": \"a\"}}, \"egress\": [{" peers "}]}]}"
+
+/* Whether a program is built in turns is decided by how many identities its entries may match. */
+static void no_entry_matches_more_than_it_says(void **state)
+{
+	static const char *const texts[] = {
+		ABOUT_A("\"toServices\": [{\"name\": \"pg\"}]"),
+		ABOUT_A("\"toEndpoints\": [{\"matchLabels\": {\"consul:service\": \"pg\"}}]"),
+		ABOUT_A("\"toEndpoints\": [{}]"),
+		ABOUT_A("\"toEntities\": [\"cluster\"]"),
+	};
+	struct pk_document *docs[PK_ARRAY_LEN(texts)];
+	struct fixture *f = *state;
+
+	pk_engine_put(f->engine, endpoint("a", XA, true));
+	for (int i = 0; i < 40; i++) {
+		char name[16], set[96];
+
+		snprintf(name, sizeof(name), "%d", i);
+		snprintf(set, sizeof(set),
+			 "[\"consul:service=pg\",\"nomad:job=j%d\",\"nomad:namespace=x\"]", i);
+		pk_engine_put(f->engine, endpoint(name, set, false));
+	}
+	for (size_t i = 0; i < PK_ARRAY_LEN(texts); i++)
+		docs[i] = document("x.json", texts[i]);
+	pk_engine_set_documents(f->engine, docs, PK_ARRAY_LEN(texts));
+	compile(f);
+	for (struct doc_obj *d = f->engine->docs; d; d = d->hh.next) {
+		struct ent *ent = d->rules[0].ents[PK_EGRESS];
+
+		assert_in_range(index_matched(f->engine, ent)->n, 40, index_most(f->engine, ent));
+	}
+	pk_engine_free(PK_MOVE(f->engine, NULL));
+	for (size_t i = 0; i < PK_ARRAY_LEN(texts); i++)
+		pk_document_free(docs[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +472,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_short_list_is_the_rule_sets_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_short_documents_stand_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_came_and_went_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_entry_matches_more_than_it_says, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
