@@ -129,10 +129,11 @@ void cli_help(const struct cli_command *command)
 		puts("Usage: picket <noun> [verb] [options] [arguments]\n\nCommands:");
 		print_commands(stdout, NULL);
 	} else {
-		printf("Usage: picket %s%s%s [options]%s%s\n\n  %s\n", command->noun,
+		printf("Usage: picket %s%s%s [options]%s%s\n\n  ", command->noun,
 		       command->verb ? " " : "", command->verb ? command->verb : "",
-		       command->args ? " " : "", command->args ? command->args : "",
-		       command->summary);
+		       command->args ? " " : "", command->args ? command->args : "");
+		cli_wrap(stdout, command->summary, 2, 2, HELP_WIDTH);
+		putchar('\n');
 		if (command->options) {
 			puts("\nOptions:");
 			print_options(command->options);

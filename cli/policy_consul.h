@@ -9,7 +9,7 @@
  * in base64 and its history.
  */
 #define CLI_CONSUL_TEXT_MAX (376u << 10)
-/* The key in a path. */
+/* Gives the key in a document's path, which begins with its store ("consul:KEY"). */
 #define CLI_CONSUL_KEY(path) (strchr(path, ':') + 1)
 
 struct cli_consul_doc {
@@ -54,7 +54,7 @@ const char *cli_consul_docs_name(const struct cli_consul_docs *docs, const char 
 /* The options of a command that does the same in another place without -consul. */
 #define CLI_NOMAD                                                                                  \
 	{ "nomad", NULL,                                                                           \
-	  "the same in Nomad's Variables (\"store\": \"nomad\"), as NOMAD_ADDR says", 0 }
+	  "in Nomad's Variables, not Consul (\"store\": \"nomad\"), as NOMAD_ADDR says", 0 }
 #define CLI_CONSUL                                                                                 \
 	{ "consul", NULL, "in Consul, for all nodes, as CONSUL_HTTP_ADDR and the like say", 0 },   \
 		CLI_NOMAD, CLI_CONSUL_OPTIONS

@@ -51,3 +51,24 @@ def test_a_configuration_that_is_not_there(tmp_path):
 def test_half_a_question_is_refused_before_picketd_is_asked(tmp_path, words, missing):
     status, _, said = done("picket", "-root", tmp_path, "explain", *words)
     assert status == 2 and f"{missing} is missing\nfix: picket policy explain" in said
+
+
+def commands():
+    """The words of each command."""
+    listed = done("picket", "-help")[1].split("Commands:\n")[1].split("\n\n")[0]
+    return [found[1].split() for found in re.finditer(r"^  ([a-z]+(?: [a-z]+)?)(?:$|  | [A-Z\[]| bash| --)", listed, re.M)]
+
+
+def test_each_commands_help_fits_a_terminal_of_eighty_columns():
+    named = commands()
+    assert len(named) > 35 and ["policy", "rollout"] in named and ["tap"] in named and ["completion"] in named
+    for words in [[], ["policy"], ["endpoint"], *named]:
+        status, text, err = done("picket", *words, "-help")
+        assert (status, err) == (0, "") and not [line for line in text.splitlines() if len(line) > 80], words
+    assert not [line for line in done("picketd", "-help")[1].splitlines() if len(line) > 80]
+
+
+def test_each_command_refuses_an_option_that_it_does_not_have():
+    for words in commands():
+        status, text, err = done("picket", *words, "-frobble")
+        assert (status, text) == (2, "") and "-frobble" in err and "\nfix: picket " in err, words
