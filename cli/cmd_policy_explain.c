@@ -13,6 +13,7 @@
 #include "out.h"
 #include "own.h"
 #include "policy_ask.h"
+#include "policy_files.h"
 
 /* Returns whether the address is this namespace's, as the guard's route look-up would say. */
 static bool is_own_address(const union pk_addr *addr)
@@ -159,7 +160,7 @@ static int add_files(const struct cli *cli, struct pk_scenario *c, struct pk_err
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && (path = cli_nth(cli, "with", i)); i++)
-		r = pk_scenario_replace_file(c, path, &index, &said, err);
+		r = cli_file_fix(err, pk_scenario_replace_file(c, path, &index, &said, err));
 	cli_notes(&said, err);
 	return r;
 }

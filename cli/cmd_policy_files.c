@@ -20,11 +20,23 @@
 
 #define TEXT_MAX (64u << 20)
 
+int cli_file_fix(struct pk_err *err, int r)
+{
+	if (r == -ENOENT || r == -ENOTDIR)
+		return pk_fix(err, r, "name a file that is there");
+	if (r == -EISDIR)
+		return pk_fix(err, r, "it is a directory: name the files in it");
+	if (r == -EACCES || r == -EPERM)
+		return pk_fix(err, r, "its owner may read it, and root");
+	return pk_fs_fix(err, r);
+}
+
 int cli_read_file(const char *path, char **text, size_t *len, struct pk_err *err)
 {
-	if (strcmp(path, "-") == 0)
-		return pk_fs_read_fd(0, TEXT_MAX, text, len, err);
-	return pk_fs_read(path, TEXT_MAX, text, len, err);
+	int r = strcmp(path, "-") == 0 ? pk_fs_read_fd(0, TEXT_MAX, text, len, err)
+				       : pk_fs_read(path, TEXT_MAX, text, len, err);
+
+	return cli_file_fix(err, r);
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "plan.h"
 #include "plan_show.h"
 #include "policy_ask.h"
+#include "policy_files.h"
 #include "policy_consul.h"
 #include "world.h"
 
@@ -64,7 +65,8 @@ static int replace(struct cli *cli, struct pk_scenario *before, struct pk_scenar
 	for (int i = 0; i < cli->argc && r == 0; i++) {
 		size_t index = 0, had = after->n_docs;
 
-		r = pk_scenario_replace_file(after, cli->argv[i], &index, &said, err);
+		r = cli_file_fix(err,
+				 pk_scenario_replace_file(after, cli->argv[i], &index, &said, err));
 		if (r == 0 && after->n_docs == had)
 			for (size_t j = 0; j < before->n_docs; j++)
 				if (!strcmp(before->docs[j]->name, after->docs[index]->name) &&

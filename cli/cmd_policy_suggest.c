@@ -49,7 +49,7 @@ static int read_file(struct taking *t, const char *path, struct pk_err *err)
 	ssize_t n;
 
 	if (!file)
-		return pk_fail(err, errno, "open %s", path);
+		return cli_file_fix(err, pk_fail(err, errno, "open %s", path));
 	while ((n = getline(&line, &room, file)) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		take_line(t, line, strlen(line));

@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "ask_kernel.h"
 #include "own.h"
+#include "policy_files.h"
 #include "reach.h"
 #include "world.h"
 
@@ -16,7 +17,7 @@ static int test_file(struct cli *cli, const char *path, const struct pk_reach_op
 	struct pk_reach_tally tally = { 0 };
 	struct pk_err err = { 0 };
 	own_str out = { 0 }, said = { 0 };
-	int r = pk_reach(path, options, &out, &said, &tally, &err);
+	int r = cli_file_fix(&err, pk_reach(path, options, &out, &said, &tally, &err));
 
 	if (!cli->quiet) {
 		if (out.len)

@@ -38,7 +38,9 @@ static int load(struct cli *cli, const struct pk_doc_source *from, const char *p
 	if (r < 0)
 		return CLI_CANNOT;
 	if (c->doc->uses_fqdn) {
-		pk_fail(&err, 0, "%s: toFQDNs can't be in force on a node yet", src.path);
+		pk_fix(&err,
+		       pk_fail(&err, 0, "%s: toFQDNs can't be in force on a node yet", src.path),
+		       "name the addresses by toCIDR until then");
 		return cli_fail(cli, &err, CLI_CANNOT);
 	}
 	if (strcmp(path, "-") == 0 && strcmp(c->doc->name, "stdin") == 0)

@@ -6,6 +6,8 @@
 #include "cli.h"
 #include "err.h"
 
+/* Sets the fix for a file that was named and can't be read, unless one is set; returns r. */
+int cli_file_fix(struct pk_err *err, int r);
 /* Reads a file, or standard input for "-". The text is the caller's. */
 int cli_read_file(const char *path, char **text, size_t *len, struct pk_err *err);
 /*

@@ -11,6 +11,7 @@
 #include "docsource.h"
 #include "fs.h"
 #include "own.h"
+#include "policy_files.h"
 
 #define WORLD_MAX (64u << 20)
 
@@ -56,8 +57,10 @@ void cli_world_done(struct cli_world *world)
 int cli_world_read(const struct cli *cli, struct cli_world *world, struct pk_err *err)
 {
 	*world = (struct cli_world){ .path = cli_get(cli, "world") };
-	return world->path ? pk_fs_read(world->path, WORLD_MAX, &world->text, &world->len, err)
-			   : cli_world_text((void *)cli, &world->text, &world->len, err);
+	if (!world->path)
+		return cli_world_text((void *)cli, &world->text, &world->len, err);
+	return cli_file_fix(err,
+			    pk_fs_read(world->path, WORLD_MAX, &world->text, &world->len, err));
 }
 
 int cli_world_case(struct cli_world *world, struct pk_scenario **out, struct pk_err *err)

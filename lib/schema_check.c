@@ -8,6 +8,7 @@
 #include "json_scan.h"
 #include "own.h"
 #include "schema.h"
+#include "str.h"
 
 #define KEYS_MAX  63 /* keys of one object at most */
 #define FOUND_MAX 60 /* characters of a string that an error repeats */
@@ -96,27 +97,56 @@ static void check_string(struct pk_schema_sink *to, const struct pk_schema *s,
 		unexpected(to, v, fix, f->expected);
 }
 
+/* Writes what to write in the place of v, which is no number of the form's range. */
+static void range_fix(const struct pk_schema *s, const struct pk_json *v, char fix[120])
+{
+	const char *text = pk_json_string(v);
+	uint64_t number;
+
+	if (text && s->hi > 0 && pk_parse_u64(text, (uint64_t)s->hi, &number) == 0 &&
+	    (int64_t)number >= s->lo)
+		snprintf(fix, 120, "write %.20s, without quotes", text);
+	else if (s->usual && strcmp(s->usual, "null") != 0)
+		snprintf(fix, 120, "write one from %lld to %lld, or leave the key out: it is %.20s",
+			 (long long)s->lo, (long long)s->hi, s->usual);
+	else
+		snprintf(fix, 120, "write one from %lld to %lld", (long long)s->lo,
+			 (long long)s->hi);
+}
+
 static void check_int(struct pk_schema_sink *to, const struct pk_schema *s, const struct pk_json *v)
 {
-	char expected[80];
+	char expected[80], fix[120];
 	int64_t n;
 
 	if (pk_json_int(v, s->lo, s->hi, &n) == 0)
 		return;
 	snprintf(expected, sizeof(expected), "a whole number of %lld..%lld", (long long)s->lo,
 		 (long long)s->hi);
-	unexpected(to, v, NULL, expected);
+	range_fix(s, v, fix);
+	unexpected(to, v, fix, expected);
+}
+
+/* Returns the fix for a text in the place of true or false. */
+static const char *bool_fix(const char *text)
+{
+	if (text && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
+		return "write it without quotes";
+	return "write true or false";
 }
 
 static void check_word(struct pk_schema_sink *to, const struct pk_schema *s,
 		       const struct pk_json *v)
 {
+	char fix[120];
 	int64_t n;
 
-	if (pk_json_type(v) != PK_JSON_NUMBER)
+	if (pk_json_type(v) != PK_JSON_NUMBER) {
 		check_string(to, s, v);
-	else if (pk_json_int(v, s->lo, s->hi, &n) < 0)
-		unexpected(to, v, NULL, s->format->expected);
+	} else if (pk_json_int(v, s->lo, s->hi, &n) < 0) {
+		range_fix(s, v, fix);
+		unexpected(to, v, fix, s->format->expected);
+	}
 }
 
 static void check_list(struct pk_schema_sink *to, const struct pk_schema *s,
@@ -365,7 +395,7 @@ void pk_schema_check(struct pk_schema_sink *to, const struct pk_schema *s, const
 		return;
 	case PK_FORM_BOOL:
 		if (pk_json_type(v) != PK_JSON_BOOL)
-			unexpected(to, v, NULL, "true or false");
+			unexpected(to, v, bool_fix(pk_json_string(v)), "true or false");
 		return;
 	case PK_FORM_INT:
 		check_int(to, s, v);

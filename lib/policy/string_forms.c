@@ -192,6 +192,15 @@ const struct pk_format pk_format_fqdn_pattern = {
 	.fits = fits_fqdn_pattern,
 };
 
+/* Returns whether it is two numbers with a hyphen between them: no label of Nomad's has one. */
+static bool is_range(const char *text)
+{
+	size_t first = strspn(text, DIGITS);
+
+	return first && text[first] == '-' && text[first + 1] &&
+	       text[first + 1 + strspn(text + first + 1, DIGITS)] == '\0';
+}
+
 static bool fits_port(const char *text)
 {
 	size_t n = strlen(text);
@@ -199,14 +208,22 @@ static bool fits_port(const char *text)
 
 	if (strspn(text, DIGITS) == n)
 		return pk_parse_u64(text, 65535, &number) == 0 && (text[0] != '0' || n == 1);
+	if (is_range(text))
+		return false;
 	return n <= 128 && text[0] != '-' && strspn(text, LETTERS DIGITS "_-") == n;
 }
 
 static const char *port_hint(const char *text)
 {
-	static _Thread_local char hint[40];
+	static _Thread_local char hint[80];
 	const char *number = text + strspn(text, "0");
+	size_t first = strspn(number, DIGITS);
 
+	if (is_range(text)) {
+		snprintf(hint, sizeof(hint), "write \"port\": %.*s, \"endPort\": %.20s",
+			 (int)(first < 20 ? first : 20), number, number + first + 1);
+		return hint;
+	}
 	if (!*number || strspn(number, DIGITS) != strlen(number) || !fits_port(number))
 		return NULL;
 	snprintf(hint, sizeof(hint), "write \"%s\"", number);
@@ -215,7 +232,7 @@ static const char *port_hint(const char *text)
 const struct pk_format pk_format_port = {
 	.expected = "a port 0..65535, or a Nomad port label",
 	.pattern = "^(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|"
-		   "6553[0-5]|(?=.{1,128}$)(?![0-9]+$)[a-zA-Z0-9_][a-zA-Z0-9_-]*)$",
+		   "6553[0-5]|(?=.{1,128}$)(?![0-9]+(-[0-9]+)?$)[a-zA-Z0-9_][a-zA-Z0-9_-]*)$",
 	.fits = fits_port,
 	.hint = port_hint,
 };

@@ -40,6 +40,13 @@ PICKETD += [
     ('did you mean "ipv4"?', {"vxlan": {"underlay": "ipv5"}}, {"vxlan": {"underlay": "ipv4"}}),
     ("remove the key, or fill the list", {"nomad": {"address": []}}, {"nomad": {"address": ["http://10.0.0.1:4646"]}}),
 ]
+PICKETD += [
+    ("write 64, without quotes", {"capacity": {"endpoints": "64"}}, {"capacity": {"endpoints": 64}}),
+    ("or leave the key out: it is 24", {"blocks": {"size": 40}}, {"blocks": {}}),
+    ("write one from 1 to 65535", {"vxlan": {"port": 70000}}, {"vxlan": {"port": 8479}}),
+    ("write it without quotes", {"healthChecks": "true"}, {"healthChecks": True}),
+    ("write true or false", {"healthChecks": 1}, {"healthChecks": False}),
+]
 CONFLIST = [
     ('did you mean "pool"?', {"pol": "10.40.7.0/24"}, POOL),
     ('say "cniVersion": "1.0.0"', {**POOL, "cniVersion": "0.2.0"}, POOL),
@@ -62,6 +69,12 @@ CONFLIST = [
     ("docs/cni.md lists its keys", {**POOL, "runtimeConfig": {"portMappings": [{"hostPort": 80}]}},
      {**POOL, "runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 80}]}}),
 ]
+CONFLIST += [
+    ("write 1500, without quotes", {**POOL, "mtu": "1500"}, {**POOL, "mtu": 1500}),
+    ("write one from 1280 to 9000", {**POOL, "mtu": 576}, {**POOL, "mtu": 1280}),
+    ("or leave the key out: it is 1", {**POOL, "queues": 17}, POOL),
+    ("write it without quotes", {**POOL, "strictStatus": "false"}, {**POOL, "strictStatus": False}),
+]
 MAC, LIMITS = "picket.mac=02:00:00:00:00:01", 'picket.limits={"bytesPerSecond":1000000}'
 # What a job's author writes, and what the operator lets him write: (CNI_ARGS, allowJobArgs, environment).
 JOB = [
@@ -75,6 +88,9 @@ JOB = [
     ("use ADD, DEL, CHECK, GC, STATUS or VERSION", ("", [], {"CNI_COMMAND": "add"}), ("", [], {"CNI_COMMAND": "ADD"})),
     ("such as eth0", ("", [], {"CNI_IFNAME": "a/b"}), ("", [], {"CNI_IFNAME": "eth0"})),
     ("use the allocation's or the VM's id", ("", [], {"CNI_CONTAINERID": "a b"}), ("", [], {"CNI_CONTAINERID": "a-b"})),
+]
+JOB += [
+    ('name "owner" and "group" in the conflist', ("NOMAD_NAMESPACE=a;TC_REDIRECT_TAP_UID=5", [], {}), ("NOMAD_NAMESPACE=a", [], {})),
 ]
 EMPTY, ANY = {"endpointSelector": {}}, [{}]
 
@@ -143,6 +159,15 @@ POLICY += [
     ("picket policy import FILE carries it over", {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "x"}, "spec": rule(ingress=ANY)},
      {"name": "x", "rules": [rule(ingress=ANY)]}),
 ]
+POLICY += [
+    ('write "port": 8000, "endPort": 8080', port(port="8000-8080", protocol="TCP"), port(port=8000, endPort=8080, protocol="TCP")),
+    ("write one from 0 to 65535", port(port=70000), port(port=7000)),
+    ("write one from 1 to 65535", port(port=80, endPort=0), port(port=80, endPort=81)),
+    ("write 81, without quotes", port(port=80, endPort="81"), port(port=80, endPort=81)),
+    ("write it without quotes", {"audit": "true", "rules": [rule(ingress=ANY)]}, {"audit": True, "rules": [rule(ingress=ANY)]}),
+    ("put it in [ ]", rule(ingress={}), rule(ingress=ANY)),
+    ("remove the key, or fill the list", entry(toPorts=[]), entry(toPorts=[{"ports": [{"port": 80}]}])),
+]
 IN, CLUSTER = {"fromEndpoints": [{}]}, {"matchLabels": {"io.cilium.k8s.policy.cluster": "old"}}
 
 
@@ -161,6 +186,19 @@ IMPORT = [
     ("give -cluster NAME", cilium(about={"endpointSelector": CLUSTER}), cilium(["-cluster", "old"], about={"endpointSelector": CLUSTER})),
     ("keep the host's firewall for what it closes", cilium(about={"nodeSelector": {}}), cilium()),
 ]
+SERVICE_ACCOUNT = {"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "web"}}
+IMPORT += [
+    ('the operator\'s "tenantReach" lists what it needs', cilium(egress=[{"toEntities": ["world"]}]), cilium(egress=[{"toCIDR": ["203.0.113.0/24"]}])),
+    ('the operator\'s "tenantReach" must list it', cilium(egress=[{"toCIDR": ["10.9.0.0/24"]}]), cilium(egress=[{"toCIDR": ["203.0.113.0/24"]}])),
+    ("name its endpoints by labels that jobs have", cilium(about={"endpointSelector": SERVICE_ACCOUNT}), cilium(about={"endpointSelector": {"matchLabels": {"app": "web"}}})),
+]
+# Variables of the environment, as picketd reads them.
+ENVIRONMENT = [
+    ("http://HOST:PORT, https://HOST:PORT or unix:///PATH, without a password, or unset it", {"NOMAD_ADDR": "a b"}, {"NOMAD_ADDR": "http://127.0.0.1:4646"}),
+    ("http://HOST:PORT, https://HOST:PORT or unix:///PATH, without a password, or unset it", {"CONSUL_HTTP_ADDR": "http://me:secret@127.0.0.1:8500"}, {}),
+    ("set it to one, or unset it", {"NOMAD_CACERT": "ca.pem"}, {"NOMAD_CACERT": "/etc/picket/ca.pem"}),
+]
+EXAMPLE, REACH = os.path.join(ROOT, "examples/policies/operator-dns-for-everyone.json"), os.path.join(ROOT, "examples/reach.json")
 WORLD = ["explain", "-world", os.path.join(ROOT, "tests/policy/meaning-entities.json")]
 # (fix, refused words of `picket`, mended ones, what these say)
 WORDS = [
@@ -187,6 +225,21 @@ WORDS = [
     ('say the one that "store" of picketd.json names', ["policy", "list", "-consul", "-nomad"], ["policy", "list", "-consul"], "Consul"),
     ("leave it out: the path of a variable begins with picket/v1/", ["policy", "list", "-nomad", "-prefix", "x"], ["policy", "list", "-nomad"], "Nomad"),
     ("give it from /", ["-root", "here", "policy", "schema"], ["policy", "schema"], "$schema"),
+    ("such as db-1", ["attach", "a b", "-tenant", "acme"], ["attach", "a-b", "-tenant", "acme"], "no network of type picket"),
+    ("such ids are Nomad's to give", ["attach", "7f3a21c4-0000-4000-8000-000000000001", "-tenant", "acme"], ["attach", "db-1", "-tenant", "acme"],
+     "no network of type picket"),
+    ("use job, group or keys of your own", ["attach", "a", "-label", "consul:service=db", "-tenant", "acme"], ["attach", "a", "-label", "job=db", "-tenant", "acme"],
+     "no network of type picket"),
+    ("give names with slashes between them", ["policy", "list", "-consul", "-prefix", "a//b"], ["policy", "list", "-consul", "-prefix", "a/b"], "set CONSUL_HTTP_ADDR"),
+    ("name a file that is there", ["policy", "validate", f"{EXAMPLE}.jsn"], ["policy", "validate", EXAMPLE], "1 document valid"),
+    ("name a file that is there", ["policy", "fmt", f"{EXAMPLE}.jsn"], ["policy", "fmt", EXAMPLE], "endpointSelector"),
+    ("name a file that is there", ["policy", "test", f"{REACH}.jsn"], ["policy", "test", REACH], " hold"),
+    ("name a file that is there", ["policy", "plan", "-world", f"{REACH}.jsn", EXAMPLE], ["policy", "plan", "-world", REACH, EXAMPLE], "Nothing was changed"),
+    ("name a file that is there", ["policy", "plan", "-world", REACH, f"{EXAMPLE}.jsn"], ["policy", "plan", "-world", REACH, EXAMPLE], "Nothing was changed"),
+    ("name a file that is there", [*WORLD, "-with", f"{EXAMPLE}.jsn", "x/a", "host", "80/tcp"], [*WORLD, "-with", EXAMPLE, "x/a", "host", "80/tcp"], "out of x/a"),
+    ("name a file that is there", ["policy", "suggest", "-flows", f"{EXAMPLE}.jsn"], ["policy", "suggest", "-flows", os.devnull], "nothing"),
+    ("it is a directory: name the files in it", ["policy", "fmt", os.path.dirname(EXAMPLE)], ["policy", "fmt", EXAMPLE], "endpointSelector"),
+    ("name the files", ["policy", "import", os.path.join(ROOT, "docs")], ["policy", "import", EXAMPLE], "endpointSelector"),
 ]
 
 
@@ -200,6 +253,10 @@ def picketd(root, value):
     file = root / "picketd.json"
     file.write_text(json.dumps(value), encoding="utf-8")
     return said([os.path.join(BUILD, "picketd"), "-root", root, "-config", file, "-print-config"], env={"PATH": os.environ["PATH"]})
+
+
+def environment(root, value):
+    return said([os.path.join(BUILD, "picketd"), "-root", root, "-print-config"], env={"PATH": os.environ["PATH"], **value})
 
 
 def plugin(root, value, **more):
@@ -233,7 +290,8 @@ def carried(root, value):
     return said([os.path.join(BUILD, "picket"), "policy", "import", "-namespace", "acme", *options, file])
 
 
-ROWS = [(ask, *row) for ask, rows in ((picketd, PICKETD), (plugin, CONFLIST), (job, JOB), (policy, POLICY), (carried, IMPORT)) for row in rows]
+ROWS = [(ask, *row) for ask, rows in ((picketd, PICKETD), (plugin, CONFLIST), (job, JOB), (policy, POLICY), (carried, IMPORT),
+                                   (environment, ENVIRONMENT)) for row in rows]
 
 
 @pytest.mark.parametrize("ask, fix, wrong, right", ROWS, ids=[f"{row[0].__name__}: {row[1]}"[:70] for row in ROWS])
