@@ -98,6 +98,8 @@ struct pk_json_fault {
 int pk_json_parse_fault(const char *name, const char *text, size_t len, unsigned int flags,
 			struct pk_json_doc **doc, struct pk_json_fault *fault);
 
+/* Returns whether the text was parsed as one that a newer release may have written. */
+bool pk_json_newer(const struct pk_json_doc *doc);
 /* Checks that every key of object is in names (which NULL ends); the error says "did you mean". */
 int pk_json_only(const struct pk_json_doc *doc, const struct pk_json *object,
 		 const char *const *names, struct pk_err *err);

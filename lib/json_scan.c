@@ -98,7 +98,7 @@ static int check_comment(struct scan *s, const char *p, const char *end)
 {
 	while (p < end) {
 		unsigned char c = (unsigned char)*p;
-		size_t n = pk_json_utf8(p);
+		size_t n = pk_utf8_len(p);
 
 		if (n == 0)
 			return refuse(s, p, "byte 0x%02x is not UTF-8", c);
@@ -215,7 +215,7 @@ static int scan_string(struct scan *s)
 			if (r < 0)
 				return r;
 		} else if (c >= 0x80) {
-			n = pk_json_utf8(s->at);
+			n = pk_utf8_len(s->at);
 			if (n == 0)
 				return refuse(s, s->at, "byte 0x%02x is not UTF-8", c);
 			s->at += n;

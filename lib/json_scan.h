@@ -26,11 +26,6 @@ struct pk_json_text {
 /* Checks bytes, blanks comments, fills spots. -EINVAL: the fault is filled. */
 int pk_json_scan(struct pk_json_text *t, struct pk_json_fault *fault);
 
-/*
- * Returns the length of the UTF-8 sequence at p, 0 if it is none. The text ends with NUL, which
- * continues no sequence.
- */
-size_t pk_json_utf8(const char *p);
 int pk_json_hex4(const char *p); /* four hexadecimal digits, or -1 */
 /* Appends the text that a checked string between two quotes stands for. */
 void pk_json_unescape(const char *p, const char *end, struct pk_str *out);
@@ -54,4 +49,3 @@ void pk_json_path_key(const struct pk_json_text *t, size_t offset, struct pk_str
 void pk_json_path_fit(struct pk_str *path, char *out, size_t room);
 
 bool pk_json_relaxed(const struct pk_json_doc *doc);
-bool pk_json_newer(const struct pk_json_doc *doc);

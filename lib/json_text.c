@@ -5,32 +5,6 @@
 
 #include "json_scan.h"
 
-/* Bytes of the character that this one begins; 0: it begins none. */
-static size_t utf8_length(unsigned char first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc2 || first > 0xf4)
-		return 0;
-	if (first < 0xe0)
-		return 2;
-	return first < 0xf0 ? 3 : 4;
-}
-
-size_t pk_json_utf8(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-	size_t n = utf8_length(p[0]);
-
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 int pk_json_hex4(const char *p)
 {
 	int v = 0;
@@ -147,7 +121,7 @@ bool pk_json_plain(const char *p, size_t len, struct pk_str *out)
 			break;
 		n = *p == '\\' ? escape_size(p, end, &patched) : 0;
 		if (*p != '\\' && *p != '"' && (unsigned char)*p >= 0x20)
-			n = pk_json_utf8(p);
+			n = pk_utf8_len(p);
 		if (n == 0 || n > (size_t)(end - p))
 			return false;
 		if (patched)

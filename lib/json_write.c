@@ -20,7 +20,7 @@ static void put_string(struct pk_jw *w, const char *text)
 {
 	pk_str_add(w->out, "\"");
 	for (const char *p = text; *p;) {
-		size_t n = pk_json_utf8(p);
+		size_t n = pk_utf8_len(p);
 
 		if (n == 0)
 			pk_str_add(w->out, "\\ufffd");

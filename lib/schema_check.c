@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_scan.h"
 #include "own.h"
 #include "schema.h"
 #include "str.h"

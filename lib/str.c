@@ -94,30 +94,34 @@ char *pk_str_take(struct pk_str *s)
 	return text;
 }
 
-/* Length of the UTF-8 sequence at p (1 to 4), 0 if it is none (RFC 3629). */
-static int utf8_len(const unsigned char *p)
+/* Returns the length of the character that this byte begins; 0: it begins none. */
+static size_t utf8_length(unsigned char first)
 {
-	if (p[0] < 0x80)
+	if (first < 0x80)
 		return 1;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		return (p[1] & 0xc0) == 0x80 ? 2 : 0;
-	if ((p[0] & 0xf0) == 0xe0) {
-		if ((p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 ||
-		    (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f))
+	if (first < 0xc2 || first > 0xf4)
+		return 0;
+	if (first < 0xe0)
+		return 2;
+	return first < 0xf0 ? 3 : 4;
+}
+
+size_t pk_utf8_len(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t n = utf8_length(p[0]);
+
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
 			return 0;
-		return 3;
-	}
-	if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-		if ((p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 || (p[3] & 0xc0) != 0x80 ||
-		    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-			return 0;
-		return 4;
-	}
-	return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
 }
 
 /* C1 controls, U+061C, U+200B-U+200F, U+2028-U+202E, U+2060-U+2069, U+FEFF. */
-static bool is_hidden(const unsigned char *p, int n)
+static bool is_hidden(const unsigned char *p, size_t n)
 {
 	if (n == 2)
 		return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
@@ -135,14 +139,14 @@ void pk_str_add_escaped(struct pk_str *s, const char *text)
 	const unsigned char *p = (const unsigned char *)text;
 
 	while (*p) {
-		int n = utf8_len(p);
+		size_t n = pk_utf8_len((const char *)p);
 
 		if (n == 0 || *p < 0x20 || *p == 0x7f || is_hidden(p, n)) {
 			n = n ? n : 1;
-			for (int i = 0; i < n; i++)
+			for (size_t i = 0; i < n; i++)
 				pk_str_addf(s, "\\x%02x", p[i]);
 		} else {
-			pk_str_addn(s, p, (size_t)n);
+			pk_str_addn(s, p, n);
 		}
 		p += n;
 	}

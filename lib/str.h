@@ -21,6 +21,11 @@ char *pk_str_take(struct pk_str *s);
 #define own_str PK_OWN(pk_str_done) struct pk_str
 
 /*
+ * Returns the length of the UTF-8 sequence at p (RFC 3629), 0 if it is none. The text ends with NUL,
+ * which continues no sequence.
+ */
+size_t pk_utf8_len(const char *p);
+/*
  * Control characters, bidi controls, and bytes that are no UTF-8 become \xNN: safe for a terminal.
  */
 void pk_str_add_escaped(struct pk_str *s, const char *text);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "metrics.h"
 
-#include "json_scan.h"
 #include "own.h"
+#include "str.h"
 
 static const struct {
 	const char *name, *type, *help;
@@ -25,7 +25,7 @@ void pk_metric_head(struct pk_str *out, enum pk_metric m)
 static void add_value(struct pk_str *out, const char *value)
 {
 	while (*value) {
-		size_t n = pk_json_utf8(value);
+		size_t n = pk_utf8_len(value);
 
 		if (n == 0)
 			pk_str_add(out, "\xef\xbf\xbd");

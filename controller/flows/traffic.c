@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_scan.h"
 #include "own.h"
+#include "str.h"
 
 /* The counters of a slot as they were read last, and whose they were. */
 struct seen {
@@ -64,7 +64,7 @@ static void put_name(char to[PK_TRAFFIC_NAME + 1], const char *name)
 	size_t room = PK_TRAFFIC_NAME;
 
 	while (*name) {
-		size_t n = pk_json_utf8(name);
+		size_t n = pk_utf8_len(name);
 		const char *from = n ? name : "\xef\xbf\xbd";
 		size_t len = n ?: 3;
 
