@@ -10,7 +10,7 @@
 #include "log.h"
 #include "own.h"
 #include "picket/limits.h"
-#include "plumb_parts.h"
+#include "plumb_private.h"
 #include "selftest.h"
 #include "stack.h"
 

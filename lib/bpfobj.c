@@ -10,7 +10,7 @@
 
 #include "bpfload.h"
 #include "fs.h"
-#include "tables_memo.h"
+#include "tables.h"
 #include "uplink.h"
 
 #define ROOM (PK_PATH_ROOM + 64)

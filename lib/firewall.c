@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "firewall_walk.h"
+#include "firewall_private.h"
 #include "nl_batch.h"
 
 static const char *family_name(uint8_t family)

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "firewall_walk.h"
+#include "firewall_private.h"
 #include "fs.h"
 #include "own.h"
 

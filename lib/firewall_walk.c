@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firewall_walk.h"
+#include "firewall_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -16,7 +16,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "json_scan.h"
+#include "json_private.h"
 #include "own.h"
 
 struct pk_json_doc {

@@ -2,7 +2,7 @@
 /* Members by name and type, with errors that say where. */
 #include <string.h>
 
-#include "json_scan.h"
+#include "json_private.h"
 #include "own.h"
 
 static bool is_in(const char *word, const char *const *names)

@@ -3,7 +3,7 @@
  * RFC 8259 and nothing else, in linear time (keys of one object: n log n). What passes here is
  * read the same way by every parser, cJSON among them.
  */
-#include "json_scan.h"
+#include "json_private.h"
 
 #include <errno.h>
 #include <math.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_scan.h"
+#include "json_private.h"
 #include "own.h"
 #include "str.h"
 

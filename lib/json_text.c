@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json_scan.h"
+#include "json_private.h"
 
 int pk_json_hex4(const char *p)
 {

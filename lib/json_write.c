@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_scan.h"
+#include "json_private.h"
 
 static void new_line(struct pk_jw *w)
 {

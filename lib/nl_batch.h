@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The nl*.c files alone use this: the handle, and one message of its batch. */
+/* The handle, and one message of its batch: for files that make netlink messages themselves. */
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>

@@ -15,7 +15,7 @@
 #include "eplock.h"
 #include "netns.h"
 #include "own.h"
-#include "sweep_parts.h"
+#include "sweep_private.h"
 #include "tables.h"
 
 void pk_sweep_report(struct pk_sweep_run *run, struct pk_orphan *orphan,

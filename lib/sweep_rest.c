@@ -14,7 +14,7 @@
 #include "fs.h"
 #include "own.h"
 #include "str.h"
-#include "sweep_parts.h"
+#include "sweep_private.h"
 #include "tables.h"
 #include "uplink.h"
 #include "vxlan.h"

@@ -13,7 +13,7 @@
 
 #include "fault.h"
 #include "own.h"
-#include "tables_memo.h"
+#include "tables_private.h"
 
 void pk_tables_memo_free(struct pk_tables_memo *memo)
 {

@@ -276,6 +276,9 @@ int pk_remote_delete(struct pk_bpf *bpf, const union pk_addr *addr, const struct
 int pk_node_update(struct pk_bpf *bpf, void (*edit)(void *arg, struct pk_node *node), void *arg,
 		   uint64_t deadline_ns, struct pk_err *err);
 
+/* Frees what a handle's calls here remembered, when it is closed. */
+void pk_tables_memo_free(struct pk_tables_memo *memo);
+
 /* Reading. */
 
 int pk_counter_read(const struct pk_bpf *bpf, uint32_t slot, enum pk_dir dir, unsigned int reason,

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "bpfload.h"
+#include "tables_private.h"
 #include "own.h"
 #include "tables.h"
 

@@ -6,7 +6,7 @@
 
 #include "own.h"
 #include "tables.h"
-#include "tables_memo.h"
+#include "tables_private.h"
 
 struct pk_pool_key pk_pool_key_of(const struct pk_prefix *pool)
 {

@@ -5,7 +5,7 @@
  * single ones: it is written before the first of them and deleted after the last. So is the bit of
  * its port in `published_ports`. The node's lock is held by all who write here.
  */
-#include "tables_ports.h"
+#include "tables_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +14,6 @@
 
 #include "fault.h"
 #include "own.h"
-#include "tables_memo.h"
 
 #define PORTS 65536
 

@@ -6,7 +6,7 @@
 #include "fs.h"
 #include "own.h"
 #include "tables.h"
-#include "tables_memo.h"
+#include "tables_private.h"
 
 int pk_counter_read(const struct pk_bpf *bpf, uint32_t slot, enum pk_dir dir, unsigned int reason,
 		    struct pk_counter *sum)

@@ -13,8 +13,7 @@
 #include "own.h"
 #include "rcu.h"
 #include "tables.h"
-#include "tables_memo.h"
-#include "tables_write.h"
+#include "tables_private.h"
 
 /* A claim that nobody finished in this time is a dead process's. */
 #define CLAIM_S 120

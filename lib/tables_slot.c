@@ -15,8 +15,7 @@
 #include "own.h"
 #include "str.h"
 #include "tables.h"
-#include "tables_memo.h"
-#include "tables_ports.h"
+#include "tables_private.h"
 
 /*
  * The owner stamp of a taken slot (pk_endpoint.owner): in the upper 48 bits a hash of the owner,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tables_write.h"
+#include "tables_private.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "own.h"
-#include "tables_memo.h"
 
 #define CHUNK 1024
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The parts of the reader (doc*.c) share this. */
+/* The reader's own: for doc*.c, and for the import, which makes notes as the reader does. */
 #include "doc.h"
 #include "doc_schema.h"
 

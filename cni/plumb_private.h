@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Private to plumb.c and repair.c: the record's tap and hooks. */
+/* Private to the plumb*.c files: the record's tap and hooks. */
 #include "hook.h"
 #include "plumb.h"
 #include "tap.h"

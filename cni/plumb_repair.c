@@ -5,7 +5,7 @@
 
 #include "log.h"
 #include "own.h"
-#include "plumb_parts.h"
+#include "plumb_private.h"
 #include "stack.h"
 
 /* Attaches the current build's program again where it is lost or another stands before it. */
