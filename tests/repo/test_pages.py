@@ -82,6 +82,17 @@ def test_each_file_that_the_map_names_is_there():
     assert not {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in listed)} - {"_private.h", "x_private.h"}
 
 
+def test_each_file_of_lib_has_its_room():
+    """docs/architecture.md names every file of lib/ by its whole name, or by its beginning (`json*`)."""
+    listed = subprocess.run(["git", "ls-files", "lib/*.c", "lib/*.h"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    files = {os.path.basename(name).rsplit(".", 1)[0] for name in listed if name.count("/") == 1}
+    rooms = read("docs/architecture.md").split("its rooms are told by how names begin:")[1].split("\n\n")[1]
+    named = {name for row in rooms.splitlines()[2:] for name in re.findall(r"`([\w*]+)`", row.split("|")[1])}
+    is_in = {name: {file for file in files if re.fullmatch(name.replace("*", ".*"), file)} for name in named}
+    assert len(named) > 40 and all(is_in.values()), [name for name, found in is_in.items() if not found]
+    assert files == set().union(*is_in.values()), files - set().union(*is_in.values())
+
+
 def test_no_row_of_a_table_is_a_page():
     """What is longer stands below the table, as sentences."""
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
