@@ -43,7 +43,7 @@ PICKETD += [
 PICKETD += [
     ("write 64, without quotes", {"capacity": {"endpoints": "64"}}, {"capacity": {"endpoints": 64}}),
     ("or leave the key out: it is 24", {"blocks": {"size": 40}}, {"blocks": {}}),
-    ("write one from 1 to 65535", {"vxlan": {"port": 70000}}, {"vxlan": {"port": 8479}}),
+    ("write one from 1024 to 65535", {"vxlan": {"port": 70000}}, {"vxlan": {"port": 8479}}),
     ("write it without quotes", {"healthChecks": "true"}, {"healthChecks": True}),
     ("write true or false", {"healthChecks": 1}, {"healthChecks": False}),
 ]
@@ -198,6 +198,7 @@ ENVIRONMENT = [
     ("http://HOST:PORT, https://HOST:PORT or unix:///PATH, without a password, or unset it", {"CONSUL_HTTP_ADDR": "http://me:secret@127.0.0.1:8500"}, {}),
     ("set it to one, or unset it", {"NOMAD_CACERT": "ca.pem"}, {"NOMAD_CACERT": "/etc/picket/ca.pem"}),
 ]
+PLUGIN = os.path.join(BUILD, "picket-cni")
 EXAMPLE, REACH = os.path.join(ROOT, "examples/policies/operator-dns-for-everyone.json"), os.path.join(ROOT, "examples/reach.json")
 WORLD = ["explain", "-world", os.path.join(ROOT, "tests/policy/meaning-entities.json")]
 # (fix, refused words of `picket`, mended ones, what these say)
@@ -225,10 +226,9 @@ WORDS = [
     ('say the one that "store" of picketd.json names', ["policy", "list", "-consul", "-nomad"], ["policy", "list", "-consul"], "Consul"),
     ("leave it out: the path of a variable begins with picket/v1/", ["policy", "list", "-nomad", "-prefix", "x"], ["policy", "list", "-nomad"], "Nomad"),
     ("give it from /", ["-root", "here", "policy", "schema"], ["policy", "schema"], "$schema"),
-    ("such as db-1", ["attach", "a b", "-tenant", "acme"], ["attach", "a-b", "-tenant", "acme"], "no network of type picket"),
-    ("such ids are Nomad's to give", ["attach", "7f3a21c4-0000-4000-8000-000000000001", "-tenant", "acme"], ["attach", "db-1", "-tenant", "acme"],
-     "no network of type picket"),
-    ("use job, group or keys of your own", ["attach", "a", "-label", "consul:service=db", "-tenant", "acme"], ["attach", "a", "-label", "job=db", "-tenant", "acme"],
+    ("such as db-1", ["detach", "a b"], ["detach", "a-b", "-plugin", PLUGIN], "was not attached"),
+    ("such ids are Nomad's to give", ["detach", "7f3a21c4-0000-4000-8000-000000000001"], ["detach", "db-1", "-plugin", PLUGIN], "was not attached"),
+    ("job, group and keys of your own are", ["attach", "a", "-label", "consul:service=db", "-tenant", "acme"], ["attach", "a", "-label", "job=db", "-tenant", "acme"],
      "no network of type picket"),
     ("give names with slashes between them", ["policy", "list", "-consul", "-prefix", "a//b"], ["policy", "list", "-consul", "-prefix", "a/b"], "set CONSUL_HTTP_ADDR"),
     ("name a file that is there", ["policy", "validate", f"{EXAMPLE}.jsn"], ["policy", "validate", EXAMPLE], "1 document valid"),
@@ -237,7 +237,7 @@ WORDS = [
     ("name a file that is there", ["policy", "plan", "-world", f"{REACH}.jsn", EXAMPLE], ["policy", "plan", "-world", REACH, EXAMPLE], "Nothing was changed"),
     ("name a file that is there", ["policy", "plan", "-world", REACH, f"{EXAMPLE}.jsn"], ["policy", "plan", "-world", REACH, EXAMPLE], "Nothing was changed"),
     ("name a file that is there", [*WORLD, "-with", f"{EXAMPLE}.jsn", "x/a", "host", "80/tcp"], [*WORLD, "-with", EXAMPLE, "x/a", "host", "80/tcp"], "out of x/a"),
-    ("name a file that is there", ["policy", "suggest", "-flows", f"{EXAMPLE}.jsn"], ["policy", "suggest", "-flows", os.devnull], "nothing"),
+    ("name a file that is there", ["policy", "suggest", "-flows", f"{EXAMPLE}.jsn"], ["policy", "suggest", "-flows", os.devnull], "no allowed flow was seen"),
     ("it is a directory: name the files in it", ["policy", "fmt", os.path.dirname(EXAMPLE)], ["policy", "fmt", EXAMPLE], "endpointSelector"),
     ("name the files", ["policy", "import", os.path.join(ROOT, "docs")], ["policy", "import", EXAMPLE], "endpointSelector"),
 ]
