@@ -21,8 +21,8 @@ char *pk_str_take(struct pk_str *s);
 #define own_str PK_OWN(pk_str_done) struct pk_str
 
 /*
- * Returns the length of the UTF-8 sequence at p (RFC 3629), 0 if it is none. The text ends with NUL,
- * which continues no sequence.
+ * Returns the length of the UTF-8 sequence at p (RFC 3629), 0 if it is none. The text ends with
+ * NUL, which continues no sequence.
  */
 size_t pk_utf8_len(const char *p);
 /*
