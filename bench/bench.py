@@ -28,7 +28,7 @@ ROWS = {"C3": row_cni.add, "C4": row_cni.delete, "C7": row_churn.churn, "D5": ro
         "D9": row_path.host_tap}
 ROWS.update({"D1": row_verdict.established, "D2": row_verdict.others, "D3": row_verdict.filled,
              "D4": row_verdict.denied, "D10": row_verdict.hosts_own, "D12": row_verdict.flow_life})
-ROWS.update({"D7": row_path.two_threads, "D8": row_connect.connections,
+ROWS.update({"D6": row_path.large_frames, "D7": row_path.two_threads, "D8": row_connect.connections,
              "D11": row_connect.masqueraded, "M1": row_guest.lease})
 ROWS.update({"C1": row_control.memory, "C6": row_control.start})
 ROWS.update({"R1": row_reliable.reliable, "R3": row_neighbour.neighbour, "M3": row_reliable.burst})

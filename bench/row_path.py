@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""D5, D7 and D9: from tap to tap, everything in between, against Nomad's bridge with mirred."""
+"""D5, D6, D7 and D9: from tap to tap, everything in between, against Nomad's bridge with mirred."""
 import contextlib
 import json
 import subprocess
@@ -8,6 +8,8 @@ from sides import Joined, Nomad, Picket
 
 PREFIX = "p"
 ROUNDS, PACKETS = 9, 64000
+SEGMENT, SEGMENTS = 1460, 41	# 60 KB as one frame
+GSO = 54 + SEGMENT * SEGMENTS
 
 
 def alloc(nr):
@@ -68,11 +70,25 @@ def host_tap(result, build):
         result.add("D9.pair", "the same against tap to tap", ns["picket"], ns["pair"], "ours, in netns", None)
 
 
+def large_frames(result, build):
+    """Of a round more every byte is looked at, and what its checksum and segments are left to do."""
+    with contextlib.ExitStack() as stack:
+        sides = [start(stack, make) for make in (
+            lambda: Picket(build), lambda: Picket(build, name="picket-tcx", conf={"hook": "tcx"}), lambda: Nomad(build))]
+        for row, what, target, options in (("D6.mtu", "1,514 B", 0.57, ("--packets", "64000", "--size", "1514")),
+                                           ("D6.gso", "60 KB as one frame", 0.85, ("--packets", "16000", "--size", str(GSO), "--gso", str(SEGMENT)))):
+            paths = taps(sides, build, 1, *options)
+            result.add(row, f"{what} tap to tap", paths["picket"]["ns"], paths["nomad"]["ns"], "Nomad's chain", target)
+            result.add(f"{row}.tcx", f"{what} tap to tap, tcx", paths["picket-tcx"]["ns"], paths["nomad"]["ns"], "Nomad's chain", target)
+            result.add(f"{row}.corrupt", f"frames of {what} that came out otherwise",
+                       [paths["picket"]["corrupt"] + paths["picket-tcx"]["corrupt"]], limit=0.5, unit="frames")
+
+
 def tap_to_tap(result, build):
     with contextlib.ExitStack() as stack:
         sides = []
         for make in (lambda: Picket(build, capacity=1024),
-                     lambda: Picket(build, name="picket-tcx", conf={"hook": "tcx"}), lambda: Nomad(build)):
+                     lambda: Picket(build, name="picket-tcx", capacity=1024, conf={"hook": "tcx"}), lambda: Nomad(build)):
             sides.append(start(stack, make))
         least = stack.enter_context(contextlib.closing(Joined(build)))
         few = measure(sides, build, 1)
@@ -80,11 +96,12 @@ def tap_to_tap(result, build):
                    "Nomad's chain", 0.56)
         result.add("D5.2.tcx", "64 B tap to tap, 2 endpoints, tcx", few["picket-tcx"],
                    few["nomad"], "Nomad's chain", 0.52)
-        for side in (sides[0], sides[2]):
+        for side in sides:
             add(side, 2, 998)
-        many = measure([sides[0], sides[2], least], build, 999)
+        many = measure([*sides, least], build, 999)
         result.add("D5.1000", "64 B tap to tap, 1,000 endpoints", many["picket"], many["nomad"],
                    "Nomad's chain", 0.07)
+        result.add("D5.1000.tcx", "64 B tap to tap, 1,000 endpoints, tcx", many["picket-tcx"], many["nomad"], "Nomad's chain", 0.07)
         result.add("D5.floor", "two taps that lead into each other", many["joined"], many["nomad"], "Nomad's chain")
         result.add("D5.1000.added", "what 1,000 endpoints add to that", [a - b for a, b in zip(many["picket"], many["joined"])],
                    [a - b for a, b in zip(many["nomad"], many["joined"])], "Nomad's chain")

@@ -90,6 +90,9 @@ def denied(result, build):
 def hosts_own(result, build):
     f = figures(build)
     result.add("D10", "a packet of the host's own, at the uplink", f["D10.0"]["ours"], limit=25)
+    result.add("D10.range", "the same to a port that masquerade may take", f["D10.range"]["ours"],
+               f["D10.range"]["beside"], "a parse and one lookup")
+    result.add("D10.published", "the same to a port beside a published one", f["D10.published"]["ours"], limit=25)
     result.add("D10.flat", "with 100,000 flows of ours, against none", f["D10.100000"]["ours"],
                f["D10.0"]["ours"], "ours at 0", 1.1)
 

@@ -12,7 +12,8 @@
  * A path is NAME,NETNS_A,TAP_A,MAC_A,IP_A,NETNS_B,TAP_B,MAC_B,IP_B,DST_MAC: UDP from A to B,
  * sent to DST_MAC; with --gso TCP, which the devices are to cut into segments of MSS bytes, and which
  * comes out as it went in, or not at all. Rounds go over all paths in turn, so that they are interleaved.
- * Prints {"NAME":{"ns":[one a round]},…}, "pps" for rate, "p50" and "p99" for trip. A round in which
+ * Prints {"NAME":{"ns":[one a round]},…}, "pps" for rate, "p50" and "p99" for trip, and of a last round,
+ * which isn't timed, how many frames came out "corrupt". A round in which
  * a packet was lost counts for nothing: stderr has the path, the round and what is known, and the round
  * is run again; where it was VOID_MAX times for nothing the exit status is 1.
  */
@@ -41,6 +42,8 @@ struct path {
 	uint8_t via[6]; /* all ones: it is one subnet */
 	uint64_t figure[ROUNDS_MAX], p99[ROUNDS_MAX];
 	int refused, error; /* writes of this round, the errno of the last one */
+	bool compares;	    /* every byte of what comes out, in a round that isn't timed */
+	int corrupt;
 };
 
 static const uint8_t *next_hop(const struct path *p, const struct end *to)
@@ -105,6 +108,21 @@ static bool is_frame(const struct path *p, const uint8_t *buf, ssize_t n, const 
 	       (!p->mss || head->gso_size == p->mss);
 }
 
+/*
+ * Returns whether what is read is what was written, but for the IP header, which a router may change;
+ * what was left to do (checksum, segments) is left as it was.
+ */
+static bool is_intact(const struct path *p, const uint8_t *buf)
+{
+	const struct virtio_net_hdr *sent = (const void *)p->frame, *got = (const void *)buf;
+	size_t l4 = VNET + sizeof(struct ether_header) + sizeof(struct iphdr);
+
+	return got->flags == sent->flags && got->gso_type == sent->gso_type &&
+	       got->gso_size == sent->gso_size && got->csum_start == sent->csum_start &&
+	       got->csum_offset == sent->csum_offset &&
+	       !memcmp(buf + l4, p->frame + l4, p->len - l4);
+}
+
 static void send_frame(struct path *p)
 {
 	if (write(p->a, p->frame, p->len) == (ssize_t)p->len)
@@ -117,7 +135,7 @@ static void send_frame(struct path *p)
  * Frames of the burst that came out of B: the stack's own chatter has another length or port. Where
  * the kernel left them to its own thread (ksoftirqd), that one needs this processor.
  */
-static int collect(const struct path *p, int want)
+static int collect(struct path *p, int want)
 {
 	uint64_t end = clock_ns(CLOCK_MONOTONIC) + SECOND;
 	uint8_t buf[VNET + FRAME_MAX + 64];
@@ -126,12 +144,14 @@ static int collect(const struct path *p, int want)
 	while (got < want) {
 		ssize_t n = read(p->b, buf, sizeof(buf));
 
-		if (is_frame(p, buf, n, p->frame))
+		if (is_frame(p, buf, n, p->frame)) {
 			got++;
-		else if (n < 0 && clock_ns(CLOCK_MONOTONIC) > end)
+			p->corrupt += p->compares && !is_intact(p, buf);
+		} else if (n < 0 && clock_ns(CLOCK_MONOTONIC) > end) {
 			break;
-		else if (n < 0)
+		} else if (n < 0) {
 			sched_yield();
+		}
 	}
 	return got;
 }
@@ -315,6 +335,18 @@ static bool whole_round(const struct mode *mode, struct path *p, int round, int 
 	return false;
 }
 
+/* Runs one round more, of which every byte is looked at, and no time kept. */
+static bool compare(struct path *p, int rounds, int packets)
+{
+	uint64_t figure = p->figure[rounds - 1];
+	bool whole;
+
+	p->compares = true;
+	whole = whole_round(&modes[0], p, rounds - 1, packets);
+	p->figure[rounds - 1] = figure;
+	return whole;
+}
+
 static void print(const struct mode *mode, const struct path *paths, int n, int rounds)
 {
 	for (int i = 0; i < n; i++) {
@@ -322,7 +354,7 @@ static void print(const struct mode *mode, const struct path *paths, int n, int 
 		print_figures(mode->figure, paths[i].figure, rounds);
 		printf(",");
 		print_figures("p99", paths[i].p99, rounds);
-		printf("}");
+		printf(",\"corrupt\":%d}", paths[i].corrupt);
 	}
 	printf("}\n");
 }
@@ -375,6 +407,9 @@ int main(int argc, char **argv)
 		for (int i = 0; i < n; i++)
 			if (!whole_round(mode, &paths[i], r, packets))
 				return 1;
+	for (int i = 0; i < n && !strcmp(mode->name, "cpu"); i++)
+		if (!compare(&paths[i], rounds, packets))
+			return 1;
 	print(mode, paths, n, rounds);
 	return 0;
 }

@@ -285,6 +285,10 @@ int main(int argc, char **argv)
 		{ "D4.cidr", bench->progs.bench_first,
 		  pkt_v4(WHO_A, WHO_WORLD, TCP(40001, 443, SYN)), 1, 1, PK_EGRESS, PK_REASON_OK },
 		{ "D10.0", bench->progs.bench_up, hosts, 0, 0, PK_INGRESS, -1 },
+		{ "D10.range", bench->progs.bench_up,
+		  pkt_v4_to(WHO_WORLD, NODE_V4, TCP(443, 15000, ACK)), 0, 0, PK_INGRESS, -1 },
+		{ "D10.published", bench->progs.bench_up,
+		  pkt_v4_to(WHO_WORLD, NODE_V4, TCP(50000, 8081, ACK)), 0, 0, PK_INGRESS, -1 },
 	};
 	const struct row crowded = {
 		"D10.100000", bench->progs.bench_up, hosts, 0, 0, PK_INGRESS, -1
