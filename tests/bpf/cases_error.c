@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ICMP errors: what is quoted decides, and every part of it must be that of a live flow. */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,21 @@ static void of_the_stack(void)
 	node_from("A's error after a change", 1, pkt_error(WHO_A, WHO_HOST, &asked), PK_REASON_OK);
 }
 
+/*
+ * Behind a header of 16 bytes the destination stands where the ports are: here they are those of a
+ * live flow.
+ */
+static void quoted_short(void)
+{
+	uint32_t to = ntohl(pkt_ip4(WHO_B).w[3]);
+	struct pkt twin = pkt_v4(WHO_A, WHO_B, UDP(to >> 16, to & 0xffff));
+
+	node_reset();
+	node_from("A sends to B from ports that are B's address", 1, twin, PK_REASON_OK);
+	unrelated("a quoted header of 16 bytes, of a flow's ports", 2,
+		  quoting(pkt_error(WHO_B, WHO_A, &twin), 0, 0x44));
+}
+
 static void quotes(void)
 {
 	struct pkt udp = pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
@@ -137,6 +153,7 @@ static void quotes(void)
 	unrelated("another source port, IPv6", 2, quoting(error6, 41, 0));
 	unrelated("another protocol, IPv6", 2, quoting(error6, 6, 6));
 	unrelated("an extension header in the quote", 2, quoting(error6, 6, 0));
+	quoted_short();
 }
 
 /* The quote may be cut behind the ports, not before. */
