@@ -316,3 +316,74 @@ def test_what_a_fix_says_mends_a_command(tmp_path, fix, wrong, right, says):
 def test_a_row_that_mends_nothing_is_noticed(tmp_path):
     assert not policy(tmp_path, EMPTY)[0] and not plugin(tmp_path, {"pol": 1})[0] and not picketd(tmp_path, {"pol": 1})[0]
     assert policy(tmp_path, rule(ingress=ANY))[0] and plugin(tmp_path, POOL)[0] and picketd(tmp_path, {})[0]
+
+
+def write(path, value):
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def picket(root, *words):
+    return said([os.path.join(BUILD, "picket"), "-root", root, *words], env={"PATH": os.environ["PATH"]})
+
+
+def test_where_imported_documents_go(tmp_path):
+    many, out = os.path.join(ROOT, "examples/policies"), tmp_path / "out"
+    out.mkdir()
+    taken, text = picket(tmp_path, "policy", "import", many)
+    assert not taken and "say -dir DIR where to put them" in text, text
+    assert picket(tmp_path, "policy", "import", many, "-dir", out)[0] and len(os.listdir(out)) > 10
+    taken, text = picket(tmp_path, "policy", "import", many, "-dir", out)
+    assert not taken and "give an empty directory" in text, text
+    (tmp_path / "empty").mkdir()
+    assert picket(tmp_path, "policy", "import", many, "-dir", tmp_path / "empty")[0]
+
+
+def test_a_file_that_holds_another_document(tmp_path):
+    directory = tmp_path / "d"
+    directory.mkdir()
+    held = write(directory / "a.json", {"name": "b", "rules": [rule(ingress=ANY)]})
+    new = write(tmp_path / "new.json", {"name": "a", "rules": [rule(ingress=ANY)]})
+    taken, text = picket(tmp_path, "policy", "apply", "-dir", directory, new)
+    assert not taken and "rename that file to b.json" in text, text
+    held.rename(directory / "b.json")
+    assert picket(tmp_path, "policy", "apply", "-dir", directory, new)[0]
+
+
+def test_a_document_of_another_namespace_and_one_without_a_name(tmp_path):
+    own = write(tmp_path / "own.json", tenants(rule(ingress=ANY)))
+    taken, text = picket(tmp_path, "policy", "validate", "-namespace", "bank", own)
+    assert not taken and "remove it, or move the document" in text, text
+    assert picket(tmp_path, "policy", "validate", "-namespace", "bank", write(tmp_path / "own.json", {"rules": [rule(ingress=ANY)]}))[0]
+    hidden = write(tmp_path / ".own.json", tenants(rule(ingress=ANY)))
+    taken, text = picket(tmp_path, "policy", "validate", hidden)
+    assert not taken and 'give it a "name"' in text, text
+    assert picket(tmp_path, "policy", "validate", write(hidden, {"name": "own", **tenants(rule(ingress=ANY))}))[0]
+
+
+def test_a_world_without_endpoints(tmp_path):
+    world = write(tmp_path / "world.json", {"policies": []})
+    taken, text = picket(tmp_path, "explain", "-world", world, "x/a", "host", "80/tcp")
+    assert not taken and 'give a file with "endpoints" by -world' in text, text
+    write(world, {"endpoints": [{"name": "x/a", "labels": {"nomad:namespace": "x"}, "addresses": ["10.20.0.1"]}]})
+    assert "out of x/a" in picket(tmp_path, "explain", "-world", world, "x/a", "host", "80/tcp")[1]
+
+
+def test_a_chain_of_plugins_is_not_attached_to(tmp_path):
+    ours = {"type": "picket", "root": str(tmp_path), **POOL}
+    chain = write(tmp_path / "chain.conflist", {"cniVersion": "1.0.0", "name": "n", "plugins": [ours, {"type": "portmap"}]})
+    taken, text = picket(tmp_path, "attach", "a", "-tenant", "acme", "-conflist", chain)
+    assert not taken and "say -conflist FILE with no plugin beside it" in text, text
+    write(chain, {"cniVersion": "1.0.0", "name": "n", "plugins": [ours]})
+    taken, text = picket(tmp_path, "attach", "a", "-tenant", "acme", "-conflist", chain)
+    assert not taken and "install it in /opt/cni/bin, or say -plugin FILE" in text, text
+    assert "was not attached" in picket(tmp_path, "detach", "a", "-plugin", PLUGIN)[1]
+
+
+def test_gc_wants_its_list(tmp_path):
+    def collect(**more):
+        conf = {"cniVersion": "1.1.0", "name": "picket", "type": "picket", "root": str(tmp_path), **POOL, **more}
+        return said([PLUGIN], input=json.dumps(conf), env={"PATH": os.environ["PATH"], "CNI_COMMAND": "GC", "CNI_PATH": "/none"})
+    taken, text = collect()
+    assert not taken and "call GC with the attachments that are in use, [] where none is" in text, text
+    assert "call GC" not in collect(**{"cni.dev/valid-attachments": []})[1]
