@@ -76,8 +76,9 @@ static void test_owners_are_told_apart(void **state)
 }
 
 /*
- * P62: several processes take numbers of the same new label sets at once: a set has one number, and
- * no number is two sets'.
+ * P62: several processes take numbers of new label sets at once, two of them of the same ones, and
+ * two of others: a set has one number, no number is two sets', and one that was forgotten is nobody's
+ * again.
  */
 static struct pk_labels (*numbers)[SETS];
 
@@ -88,7 +89,8 @@ static int take_sets(int who)
 
 	if (pk_bpf_open(&bpf, &room.paths, PK_BPF_READ, NULL, 0, &err) < 0)
 		return 1;
-	for (uint64_t i = 0; i < SETS; i++) {
+	for (uint64_t nr = 0; nr < SETS; nr++) {
+		const uint64_t i = who % 2 ? SETS - 1 - nr : nr;
 		struct pk_labels_want want = { .hash = { 77, i }, .tenant = { 78, i % 7 } };
 
 		if (pk_labels_take(bpf, &want, IN_A_WHILE, &numbers[who][i], &err) < 0)
@@ -121,6 +123,16 @@ static void test_numbers_at_once(void **state)
 		used[numbers[0][i].identity] = true;
 		assert_int_equal(numbers[0][i].tenant, numbers[0][i % 7].tenant);
 		assert_true(numbers[0][i].tenant);
+	}
+	for (uint64_t i = 0; i < SETS; i++) {
+		struct pk_labels_want want = { .hash = { 77, i }, .tenant = { 78, i % 7 } };
+		struct pk_labels again;
+
+		assert_ok(pk_labels_forget(b(), want.hash, IN_A_WHILE, &e));
+		assert_ok(pk_labels_take(b(), &want, IN_A_WHILE, &again, &e));
+		assert_in_range(again.identity, 1, PK_ARRAY_LEN(used) - 1);
+		assert_false(used[again.identity]);
+		used[again.identity] = true;
 	}
 	munmap(numbers, size);
 }
