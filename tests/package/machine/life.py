@@ -119,6 +119,9 @@ def test_it_installs_and_runs(world):
     assert os.readlink(PLUGIN) == "/usr/libexec/cni/picket"
     assert run(["systemctl", "is-enabled", "picketd"]).stdout.strip() == "enabled"
     run(["systemd-analyze", "verify", "--man=no", "picketd.service"])
+    with open(f"/proc/{unit('MainPID')}/status", encoding="ascii") as file:
+        status = {name: value.strip() for name, value in (line.split(":", 1) for line in file)}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2") and status["CapEff"] == status["CapBnd"], "as its unit says"
 
 
 def test_reload_is_heard():
