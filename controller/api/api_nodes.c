@@ -297,6 +297,17 @@ static void blocks_reasons(const struct pk_parts *p, struct pk_reasons *r)
 		pk_api_reason(r, false, "cluster", stray.text, stray.fix);
 }
 
+static void full_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), PK_CLUSTER_FULL, PK_CLUSTER_TENANTS);
+	if (pk_cluster_is_full(p->cluster))
+		pk_api_reason(r, false, "cluster", text,
+			      "spread the tenants over more nodes, or have policies name fewer of "
+			      "them");
+}
+
 void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	bool wanted = strcmp(p->config->fabric, PK_FABRIC_NONE) != 0;
@@ -316,6 +327,7 @@ void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
 			      "blocks may lie: none is believed",
 			      "\"blocks\": { \"range\": [\"10.64.0.0/12\"] }");
 	blocks_reasons(p, r);
+	full_reason(p, r);
 	err = pk_cluster_fabric_error(p->cluster);
 	if (*err->text)
 		pk_api_reason(r, false, "cluster", err->text, err->fix);

@@ -145,6 +145,11 @@ static int badness(enum pk_source_state state)
 	return state == PK_SOURCE_STALE ? 2 : state == PK_SOURCE_STARTING;
 }
 
+bool pk_cluster_is_full(const struct pk_cluster *c)
+{
+	return c->full;
+}
+
 const struct pk_source *pk_cluster_source(const struct pk_cluster *c)
 {
 	const struct pk_source *worst = pk_publish_source(c->publish);

@@ -86,3 +86,9 @@ const struct pk_blocks *pk_cluster_blocks(const struct pk_cluster *cluster);
  */
 const struct pk_source *pk_cluster_source(const struct pk_cluster *cluster);
 size_t pk_cluster_tenants(const struct pk_cluster *cluster);
+/* How many are asked for at most: Consul's agent takes 200 connections of one client. */
+#define PK_CLUSTER_TENANTS 64
+#define PK_CLUSTER_FULL                                                                            \
+	"more than %d tenants live here or are named by policies: endpoints of the others on "     \
+	"other nodes stay unknown, which is denied"
+bool pk_cluster_is_full(const struct pk_cluster *cluster);

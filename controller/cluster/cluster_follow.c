@@ -12,7 +12,6 @@
 #define NODES_MAX  4096
 #define SHARE_TEXT (16u << 20) /* bytes of one tenant's shares, of all nodes together */
 #define BASE64(n)  ((n) / 3 * 4)
-#define WATCH_MAX  64 /* tenants that are asked for; Consul's agent takes 200 connections */
 
 struct part *cluster_part(struct pk_cluster *c, const char *name, size_t text_max)
 {
@@ -54,12 +53,7 @@ static void want_tenant(struct pk_cluster *c, const char *name)
 
 	pk_str_addf(&part, "tenants/%s/", name);
 	HASH_FIND_STR(c->parts, part.text, p);
-	if (!p && pk_cluster_tenants(c) >= WATCH_MAX) {
-		if (!c->full)
-			log_warn(
-				"op=cluster err=\"more than %d tenants: endpoints of the others on "
-				"other nodes stay unknown, which is denied\"",
-				WATCH_MAX);
+	if (!p && pk_cluster_tenants(c) >= PK_CLUSTER_TENANTS) {
 		c->full = true;
 		return;
 	}
@@ -130,6 +124,7 @@ static void drop_unwanted(struct pk_cluster *c)
 
 void cluster_follow_tenants(struct pk_cluster *c)
 {
+	bool was_full = PK_MOVE(c->full, false);
 	const char *name;
 
 	for (struct part *p = c->parts; p; p = p->hh.next)
@@ -138,4 +133,6 @@ void cluster_follow_tenants(struct pk_cluster *c)
 		want_tenant(c, name);
 	want_named(c);
 	drop_unwanted(c);
+	if (c->full && !was_full)
+		log_warn("op=cluster err=\"" PK_CLUSTER_FULL "\"", PK_CLUSTER_TENANTS);
 }

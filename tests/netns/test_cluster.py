@@ -210,11 +210,33 @@ def test_behind_routers(routed):
     wait_for(lambda: len(routes(one)) == 2, "a route that went to be there again")
     one.write_config(routed.config(one, fabric="none"))
     one.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: "fabric can't change (routed to none)" in str(one.reasons("config")), lambda: one.api("/v1/status")["reasons"])
+    assert pings(a, b.address(4)) and pings(b, a.address(6)) and len(routes(one)) == 2, "while an endpoint lives it goes on as it was"
+    one.delete(a)
+    wait_for(lambda: not one.api("/v1/endpoints")["endpoints"], "its end")
+    one.picketd.send_signal(signal.SIGHUP)
     wait_for(lambda: not routes(one) and one.tables.count("remote") == 0, "a node that is alone to know nobody", 90)
     wait_for(lambda: "n1" not in nodes_of(two) and two.tables.count("remote") == 0, "nobody to know it: it takes back what it said", 90)
     assert routed.consul.get("status/nodes/n1")["version"] == 1, "it reports all the same"
+    a = one.add("acme", "api", "web")
     assert not pings(a, b.address(4), QUICK)
     assert one.json(["ip", "-j", "route", "show", "10.99.0.0/24"]), "somebody else's"
+
+
+def test_more_tenants_than_are_asked_for(cluster):
+    """It is said while it is so, and what lives here comes first."""
+    one, two = cluster.nodes
+    start(cluster)
+    a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
+    knows(one, 2)
+    names = [f"t{i}" for i in range(64)]
+    one.policy("many.json", {"tier": "operator", "rules": [{"endpointSelector": {}, "egress": [{"toEndpoints": [
+        {"matchExpressions": [{"key": "nomad:namespace", "operator": "In", "values": names}]}]}]}]})
+    found = wait_for(lambda: [r for r in one.reasons("cluster") if "more than 64 tenants" in r["text"]], lambda: one.api("/v1/status")["reasons"])
+    assert "spread the tenants" in found[0]["fix"] and one.api("/v1/status")["others"]["tenants"] == 64
+    assert one.tables.count("remote") == 2 and pings(b, a.address(4))
+    one.policy("many.json", None)
+    wait_for(lambda: one.api("/v1/status")["state"] == "ok" and one.api("/v1/status")["others"]["tenants"] == 1, lambda: one.api("/v1/status"))
 
 
 def test_outages(cluster):

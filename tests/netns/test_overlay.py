@@ -6,7 +6,7 @@ import threading
 import pytest
 from harness import EGRESS, INGRESS, CniError, netns, proving
 from harness.overlay import DEVICE, PORT, VNI, device, knows, made, pair, reach, reasons, reload, routes, send, send_much, start, wrapped
-from harness.servers import QUICK, Mirror, ask, pings
+from harness.servers import QUICK, Mirror, ask, connect, exchange, pings
 from harness.shell import wait_for
 
 ETH_P_ALL, OUTGOING = 3, 4
@@ -232,6 +232,31 @@ def test_the_device(cluster):
     one.kill_picketd()
     one.picket("sweep", "-all", "-apply", "-force")
     assert device(one)["linkinfo"]["info_kind"] == "bridge", "somebody else's stays"
+
+
+@pytest.mark.parametrize("fabric_of", ["routed", "vxlan"])
+def test_the_first_fabric_takes_nothing_away(request, fabric, fabric_of):
+    """A node that had none reloads: the endpoint that lives there is known to the others, and what is too long for an overlay is told."""
+    with made(request, fabric, overlay={} if fabric_of == "vxlan" else None) as cluster:
+        one, two = cluster.nodes
+        alone = {k: v for k, v in cluster.config(one).items() if k not in ("fabric", "vxlan")}
+        one.start_picketd(alone)
+        two.start_picketd(cluster.config(two))
+        a, near, b = one.add("acme", "api", "web"), one.add("acme", "near", "web"), two.add("acme", "db", "db")
+        assert not pings(a, b.address(4), QUICK)
+        mirror = Mirror(near.inside(), 5000)
+        flow = connect(a, "tcp", near.address(4), 5000)
+        try:
+            assert exchange(flow)
+            reload(one, cluster.config(one))
+            wait_for(lambda: pings(a, b.address(4), QUICK) and pings(b, a.address(6), QUICK), lambda: f"both to know both {reasons(one)}", 90)
+            assert exchange(flow), "what was goes on"
+        finally:
+            flow.close()
+            mirror.close()
+        for family in 4, 6:
+            send_much(a, b, b.address(family))
+            send_much(b, a, a.address(family))
 
 
 def test_a_node_gets_another_address(cluster):
