@@ -142,6 +142,28 @@ static bool same_list(const struct pk_prefix *a, size_t n, const struct pk_prefi
 	return n == m && (!n || memcmp(a, b, n * sizeof(*a)) == 0);
 }
 
+static bool has_confirmed(const struct pk_blocks *b, bool v6)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->own[i].confirmed && b->own[i].block.v6 == v6)
+			return true;
+	return false;
+}
+
+/*
+ * Returns whether each family of the range has a block: an endpoint that began with one family alone
+ * would stay so.
+ */
+static bool has_each_family(const struct pk_blocks *b)
+{
+	const struct pk_prefix *range = b->args.config->range;
+
+	for (size_t i = 0; i < PK_CONFIG_PREFIXES && range[i].len; i++)
+		if (!has_confirmed(b, range[i].v6))
+			return false;
+	return true;
+}
+
 /*
  * Tells the plugin the blocks that are confirmed; those that it has must be in force for a while
  * yet.
@@ -152,6 +174,7 @@ static bool tell(struct pk_blocks *b, bool hand_out)
 	int64_t t = time(NULL);
 	bool changed;
 
+	hand_out &= has_each_family(b);
 	now.pools = pk_alloc((b->n + 1) * sizeof(*now.pools));
 	now.blocks = pk_alloc((b->n + 1) * sizeof(*now.blocks));
 	for (size_t i = 0; i < b->n && b->believed; i++) {

@@ -198,6 +198,23 @@ def test_a_range_that_is_used_up(cluster):
     assert one.add("acme", "api", "web").address(4).startswith("10.65.0.")
 
 
+def test_a_family_without_a_block(cluster):
+    """Nothing is handed out before each family of the range has a block: an endpoint that began without one would stay so."""
+    one, two = cluster.nodes
+    blocks = {"range": ["10.64.0.0/24", "fd64::/64"], "claim": True, "size": 29}
+    start(cluster, one, blocks=blocks)
+    assert "fd64::/64" in has(one, 2)
+    start(cluster, two, blocks=blocks)
+    wait_for(lambda: "no IPv6 block of /64 is free" in str(why(two)), lambda: why(two), 30)
+    wait_for(lambda: "n2" in claims(cluster).values(), "a block of IPv4")
+    assert handed(two) == [] and answer_of(two).code == 11
+    two.write_config(cluster.config(two, blocks={**blocks, "range": ["10.64.0.0/24", "fd64::/62"]}))
+    two.picketd.send_signal(signal.SIGHUP)
+    has(two, 2)
+    made = two.add("acme", "api", "web")
+    assert made.address(4) and made.address(6)
+
+
 def test_a_node_that_is_removed(cluster):
     """By the operator's word: its keys go, its blocks rest; it takes them back if it comes again."""
     one, two = cluster.nodes
