@@ -3,14 +3,10 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "log.h"
 #include "own.h"
-
-#define BACKOFF_MS	1000ull
-#define BACKOFF_DOUBLED 4 /* times at most */
 
 struct pk_loop {
 	struct event_base *base;
@@ -235,14 +231,4 @@ void pk_watch_free(struct pk_watch *w)
 		return;
 	event_free(w->event);
 	free(w);
-}
-
-uint64_t pk_backoff_ms(unsigned int failures)
-{
-	uint64_t wait = BACKOFF_MS << (failures < BACKOFF_DOUBLED ? failures : BACKOFF_DOUBLED);
-	uint32_t dice = 0;
-
-	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) < 0)
-		dice = 0;
-	return wait / 2 + wait * (dice % 1024) / 1024;
 }

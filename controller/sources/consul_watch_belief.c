@@ -343,6 +343,17 @@ bool consul_is_lacking(const struct pk_consul *c)
 }
 
 /*
+ * Returns whether an answer to a question that didn't wait is what is in force, under its index:
+ * whatever history it is of, it changes nothing. So a thousand nodes have no question for the leader
+ * when the servers are back.
+ */
+static bool is_the_same(const struct pk_consul *c, const struct pk_docs_history *h)
+{
+	return !c->wait.index && c->last.index == h->index && generation_of(c) == h->generation &&
+	       !any_in_force(c, is_another);
+}
+
+/*
  * Returns whether the answer is doubted: the first one, one that lacks something, one with an older
  * text, and one that came without a newer index.
  */
@@ -360,6 +371,8 @@ bool consul_is_doubted(struct pk_consul *c)
 	if (c->first || c->suspected || h->behind || generation_of(c) > h->generation ||
 	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;
+	if (is_the_same(c, h))
+		return false;
 	/* A server that answers so for ever is asked no more often than any other. */
 	c->waits = c->last.index < h->index || (early && c->last.index == h->index);
 	return c->waits;

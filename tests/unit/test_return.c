@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a thousand nodes ask of Consul in one moment, while its servers are away and as they come
+ * back: the questions, the sessions and the keys of the real thing, in a time that is made up. What
+ * is counted stands in each second of it, and beside it what only the leader can answer.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka needs those above first */
+#include <cmocka.h>
+
+#include "virtual_loop.h"
+
+#include "consul_watch.h"
+#include "keys_watch.h"
+#include "leader.h"
+#include "log.h"
+#include "publish_private.h"
+
+#define NODES	1000
+#define TENANTS 10		     /* with an endpoint on a node */
+#define WATCHES (1 + TENANTS)	     /* of documents: the operator's and the tenants' */
+#define PARTS	(2 + TENANTS)	     /* of other nodes' keys: nodes, blocks and shares */
+#define KEYS	(2 + TENANTS)	     /* that a node writes: its word, its report and its shares */
+#define ASKERS	(WATCHES + PARTS)
+#define EACH	(NODES * ASKERS)
+#define MEAN_S	16	   /* between two questions of one that fails for long */
+#define BACK_MS 25000	   /* until all is well again */
+#define SECONDS 1000	   /* that are counted */
+#define VALUE	"eyJ9"	   /* of a document; what it says doesn't matter */
+#define INDEX	100	   /* of all that the servers have */
+
+enum servers { UP, LEADERLESS, AWAY };
+
+struct pk_http_call {
+	pk_http_fn *fn;
+	pk_http_sink_fn *sink;
+	void *arg;
+	struct pk_timer *timer;
+	char *body;
+	int status;
+	bool waits;
+	struct pk_http_call *next, **at; /* among those that wait */
+};
+
+static struct {
+	struct pk_loop *loop;
+	enum servers state;
+	unsigned int sessions, over; /* how many there were; those before are over */
+	struct pk_http_call *waiting;
+	unsigned int asked[SECONDS], leaders[SECONDS];
+} servers;
+
+/* -- the servers, in the place of controller/sources/http.c */
+
+static void unlink_call(struct pk_http_call *c)
+{
+	if (!c->waits)
+		return;
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
+	c->waits = false;
+}
+
+static void call_free(struct pk_http_call *c)
+{
+	unlink_call(c);
+	pk_timer_free(c->timer);
+	free(c->body);
+	free(c);
+}
+
+static void answer(void *arg)
+{
+	struct pk_http_call *c = arg;
+	struct pk_http_reply reply = { .status = c->status, .body = c->body, .index = INDEX };
+
+	unlink_call(c);
+	reply.known_leader = servers.state == UP;
+	if (servers.state == AWAY) {
+		reply = (struct pk_http_reply){ .error = "connection refused", .known_leader = -1 };
+	} else if (c->status == 200 && c->sink) {
+		c->sink(c->arg, c->body, strlen(c->body));
+		reply.body = "";
+	}
+	reply.len = reply.body ? strlen(reply.body) : 0;
+	c->fn(c->arg, &reply);
+	call_free(c);
+}
+
+static void wait_among(struct pk_http_call *c)
+{
+	c->waits = true;
+	c->next = servers.waiting;
+	c->at = &servers.waiting;
+	if (c->next)
+		c->next->at = &c->next;
+	servers.waiting = c;
+}
+
+static void make_answer(struct pk_http_call *c, const char *method, const char *path)
+{
+	const char *doc = strstr(path, "/policies/");
+	own_str text = { 0 };
+
+	c->status = 200;
+	if (strstr(path, "/v1/status/leader")) {
+		pk_str_add(&text, servers.state == UP ? "\"192.0.2.1:8300\"" : "\"\"");
+	} else if (strstr(path, "/session/create")) {
+		pk_str_addf(&text, "{\"ID\":\"session-%u\"}", servers.sessions++);
+	} else if (strstr(path, "/session/renew/")) {
+		c->status = strtoul(strstr(path, "session-") + 8, NULL, 10) < servers.over ? 404 : 200;
+		pk_str_add(&text, "[]");
+	} else if (strcmp(method, "GET") != 0) {
+		pk_str_add(&text, "true");
+	} else if (doc && strstr(path, "recurse")) {
+		const char *key = strstr(path, "picket/");
+
+		pk_str_addf(&text,
+			    "[{\"Key\":\"%.*sweb\",\"Value\":\"" VALUE
+			    "\",\"CreateIndex\":5,\"ModifyIndex\":5}]",
+			    (int)strcspn(key, "?"), key);
+	} else {
+		c->status = 404; /* there is no such key */
+	}
+	if (servers.state == LEADERLESS && !strstr(path, "stale") && !strstr(path, "/status/")) {
+		c->status = 500;
+		pk_str_reset(&text);
+		pk_str_add(&text, "No cluster leader");
+	}
+	c->body = pk_str_take(&text) ?: pk_strdup("");
+}
+
+struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_request *request,
+				   pk_http_fn *fn, void *arg)
+{
+	struct pk_http_call *c = pk_alloc(sizeof(*c));
+	const char *method = request->method ?: "GET", *wait = strstr(request->url, "&wait=");
+	const size_t second = servers.loop->now / 1000;
+	uint64_t ms = 1 + (uint64_t)rand() % 5;
+
+	(void)http;
+	assert_true(second < SECONDS);
+	servers.asked[second]++;
+	servers.leaders[second] += strcmp(method, "GET") != 0 || strstr(request->url, "consistent");
+	*c = (struct pk_http_call){ .fn = fn, .sink = request->sink, .arg = arg };
+	c->timer = pk_timer_new(servers.loop, answer, c);
+	make_answer(c, method, request->url);
+	if (wait && servers.state != AWAY) {
+		const uint64_t asked_ms = strtoul(wait + strlen("&wait="), NULL, 10) * 1000;
+
+		wait_among(c);
+		ms = asked_ms + (uint64_t)rand() % (asked_ms / 16);
+	}
+	pk_timer_set(c->timer, ms);
+	return c;
+}
+
+void pk_http_cancel(struct pk_http_call *call)
+{
+	if (call)
+		call_free(call);
+}
+
+/* Who waits at servers that go away hears of it at once, as of a connection that is cut. */
+static void go(enum servers state)
+{
+	servers.state = state;
+	for (struct pk_http_call *c = servers.waiting; c && state == AWAY; c = c->next)
+		pk_timer_set(c->timer, 1);
+}
+
+/* -- a node */
+
+struct node {
+	struct pk_config config;
+	struct pk_docs *docs;
+	struct pk_store *store;
+	struct pk_consul *watches[WATCHES];
+	struct pk_keys_watch *parts[PARTS];
+	struct pk_leader *leader;
+	struct pk_publish *publish;
+	unsigned int heard;
+};
+
+static void on_change(void *arg)
+{
+	(void)arg;
+}
+
+static void on_keys(void *arg, const struct pk_keys_answer *said)
+{
+	struct node *n = arg;
+
+	(void)said;
+	n->heard++;
+}
+
+static void on_lost(void *arg)
+{
+	struct node *n = arg;
+
+	for (size_t i = 0; i < WATCHES; i++)
+		pk_consul_leaderless(n->watches[i]);
+	for (size_t i = 0; i < PARTS; i++)
+		pk_keys_watch_leaderless(n->parts[i]);
+}
+
+static void on_led(void *arg)
+{
+	struct node *n = arg;
+
+	for (size_t i = 0; i < WATCHES; i++)
+		pk_consul_led(n->watches[i]);
+	for (size_t i = 0; i < PARTS; i++)
+		pk_keys_watch_led(n->parts[i]);
+}
+
+static void watch_documents(struct node *n)
+{
+	for (size_t i = 0; i < WATCHES; i++) {
+		own_str of = { 0 };
+		struct pk_consul_args args = { .loop = servers.loop,
+					       .store = n->store,
+					       .docs = n->docs,
+					       .changed = on_change,
+					       .confirmed = on_change,
+					       .meant = on_change };
+
+		if (i)
+			pk_str_addf(&of, "consul/tenant/t%zu", i);
+		args.of = i ? of.text : "consul/operator";
+		n->watches[i] = pk_consul_new(&args);
+	}
+}
+
+static void watch_nodes(struct node *n)
+{
+	for (size_t i = 0; i < PARTS; i++) {
+		own_str prefix = { 0 };
+		struct pk_keys_watch_args args = { .loop = servers.loop,
+						   .store = n->store,
+						   .budget = { 4096, 1u << 20 },
+						   .cap = 1u << 20,
+						   .many = i < 2,
+						   .fn = on_keys,
+						   .arg = n };
+
+		if (i < 2)
+			pk_str_addf(&prefix, "%s%s/", n->store->prefix, i ? "blocks" : "nodes");
+		else
+			pk_str_addf(&prefix, "%stenants/t%zu/", n->store->prefix, i);
+		args.prefix = prefix.text;
+		n->parts[i] = pk_keys_watch_new(&args);
+	}
+}
+
+/* Its keys are written as the model would have them; a look finds nothing else. */
+static void publish(struct node *n, size_t nr)
+{
+	struct pk_publish_args args = { .loop = servers.loop,
+					.store = n->store,
+					.config = &n->config,
+					.prefix = n->store->prefix };
+	own_str name = { 0 };
+
+	pk_str_addf(&name, "n%zu", nr);
+	args.node = name.text;
+	n->publish = pk_publish_new(&args);
+	pk_timer_clear(n->publish->look);
+	n->publish->looked = true;
+	for (size_t i = 0; i < KEYS; i++) {
+		own_str key = { 0 };
+
+		if (i < 2)
+			pk_str_addf(&key, "%s/n%zu", i ? "status/nodes" : "nodes", nr);
+		else
+			pk_str_addf(&key, "tenants/t%zu/n%zu", i, nr);
+		publish_key(n->publish, key.text)->body = pk_strdup("{\"number\":0}");
+	}
+}
+
+static void start(struct node *n, size_t nr)
+{
+	pk_config_init(&n->config);
+	assert_int_equal(pk_service_put_address(n->config.consul.address[0], "http://192.0.2.1"), 0);
+	strcpy(n->config.paths.root, "/dev/null"); /* what it would remember is left */
+	n->docs = pk_docs_new(NULL);
+	n->store = pk_store_consul_new(NULL, &n->config);
+	watch_documents(n);
+	watch_nodes(n);
+	n->leader = pk_leader_new(&(struct pk_leader_args){ .loop = servers.loop,
+							    .service = &n->config.consul,
+							    .header = "X-Consul-Token",
+							    .lost = on_lost,
+							    .led = on_led,
+							    .arg = n });
+	publish(n, nr);
+}
+
+static void end(struct node *n)
+{
+	for (size_t i = 0; i < WATCHES; i++)
+		pk_consul_free(n->watches[i]);
+	for (size_t i = 0; i < PARTS; i++)
+		pk_keys_watch_free(n->parts[i]);
+	pk_leader_free(n->leader);
+	pk_publish_free(n->publish);
+	pk_store_free(n->store);
+	pk_docs_free(n->docs);
+	pk_config_done(&n->config);
+}
+
+/* -- the cluster */
+
+static unsigned int most(const unsigned int *counted, uint64_t from_ms)
+{
+	unsigned int found = 0;
+
+	for (size_t i = from_ms / 1000; i <= servers.loop->now / 1000; i++)
+		found = counted[i] > found ? counted[i] : found;
+	return found;
+}
+
+static bool all_are_well(const struct node *nodes)
+{
+	for (size_t i = 0; i < NODES; i++) {
+		for (size_t k = 0; k < WATCHES; k++)
+			if (pk_consul_source(nodes[i].watches[k])->state != PK_SOURCE_OK)
+				return false;
+		for (size_t k = 0; k < PARTS; k++)
+			if (pk_keys_watch_source(nodes[i].parts[k])->state != PK_SOURCE_OK)
+				return false;
+		if (pk_publish_behind(nodes[i].publish))
+			return false;
+	}
+	return true;
+}
+
+static int setup(void **state)
+{
+	struct node *nodes = pk_alloc(NODES * sizeof(*nodes));
+
+	pk_log_init("test", PK_LOG_ERROR); /* a line of each of them at each loss */
+	servers.loop = pk_loop_new();
+	for (size_t i = 0; i < NODES; i++) {
+		start(&nodes[i], i);
+		pass(servers.loop, 60); /* one after the other */
+	}
+	pass(servers.loop, 60000);
+	*state = nodes;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct node *nodes = *state;
+
+	for (size_t i = 0; i < NODES; i++)
+		end(&nodes[i]);
+	free(nodes);
+	pk_loop_free(servers.loop);
+	return 0;
+}
+
+/* Who waits at any server goes on waiting; one question a node tells of the loss and of the new one. */
+static void test_a_leader_is_lost(void **state)
+{
+	const uint64_t at = servers.loop->now;
+
+	assert_true(all_are_well(*state));
+	go(LEADERLESS);
+	pass(servers.loop, 30000);
+	assert_false(all_are_well(*state));
+	go(UP);
+	pass(servers.loop, BACK_MS);
+	print_message("leader lost: %u requests a second at most, %u of them the leader's\n",
+		      most(servers.asked, at), most(servers.leaders, at));
+	assert_true(all_are_well(*state));
+	assert_in_range(most(servers.asked, at), NODES / 10, 5 * EACH / 2 / MEAN_S);
+	assert_in_range(most(servers.leaders, at), 1, NODES / 3);
+}
+
+/* All servers are away for minutes, and the sessions outlive it. */
+static void test_all_servers_are_away(void **state)
+{
+	uint64_t at;
+
+	go(AWAY);
+	pass(servers.loop, 60000);
+	at = servers.loop->now;
+	go(UP);
+	pass(servers.loop, BACK_MS);
+	print_message("servers back: %u requests a second at most of %u that wait, %u the leader's\n",
+		      most(servers.asked, at), EACH, most(servers.leaders, at));
+	assert_true(all_are_well(*state));
+	/* Each asks once for what there is, and once for what is newer. */
+	assert_in_range(most(servers.asked, at), EACH / MEAN_S, 5 * EACH / 2 / MEAN_S);
+	assert_in_range(most(servers.leaders, at), 1, NODES / 5);
+}
+
+/* It took so long that all sessions are over: each node writes all of its keys anew. */
+static void test_all_sessions_are_over(void **state)
+{
+	uint64_t at;
+
+	go(AWAY);
+	servers.over = servers.sessions;
+	pass(servers.loop, 60000);
+	at = servers.loop->now;
+	go(UP);
+	pass(servers.loop, BACK_MS);
+	print_message("sessions over: %u requests a second at most, %u of them the leader's\n",
+		      most(servers.asked, at), most(servers.leaders, at));
+	assert_true(all_are_well(*state));
+	assert_in_range(most(servers.leaders, at), NODES * KEYS / 60, NODES * KEYS / 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_leader_is_lost),
+		cmocka_unit_test(test_all_servers_are_away),
+		cmocka_unit_test(test_all_sessions_are_over),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
