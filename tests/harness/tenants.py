@@ -5,10 +5,11 @@ import ipaddress
 import socket
 import threading
 
-from . import netns
+from . import netns, overlay
 
 PORT = 4242	# UDP, of what tenants send each other
 ETH_P_ALL, OUTGOING = 3, 4
+UDP, VXLAN = 17, 8	# a protocol; bytes of an overlay's own header
 
 
 def ends(frame):
@@ -21,10 +22,24 @@ def ends(frame):
     return ()
 
 
+def inner(frame):
+    """What an overlay's packet carries; None: it is none."""
+    kind, ip = frame[12:14], frame[14:]
+    if kind == b"\x08\x00":
+        protocol, at = ip[9], 4 * (ip[0] & 15)
+    elif kind == b"\x86\xdd":
+        protocol, at = ip[6], 40
+    else:
+        return None
+    if protocol != UDP or int.from_bytes(ip[at + 2:at + 4], "big") != overlay.PORT:
+        return None
+    return ip[at + 8 + VXLAN:]
+
+
 class Tenants:
     """
-    Who has an address; all of them send to other tenants' without end, and each frame of the fabric and each that
-    arrives at an endpoint is looked at. An address is somebody's for as long as his netns is there: then it rests, and
+    Who has an address; all of them send to other tenants' without end, and each frame of the fabric, inside the overlay too, and each that
+    arrives at an endpoint is looked at. What crossed says where: the router's port, or eth0. An address is somebody's for as long as his netns is there: then it rests, and
     may be another tenant's.
     """
 
@@ -71,27 +86,29 @@ class Tenants:
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
             s.bind((device, ETH_P_ALL))
         s.settimeout(0.1)
-        self.start(self.look, s, device == "eth0", end)
+        self.start(self.look, s, device, end)
 
-    def look(self, s, is_endpoint, end):
+    def look(self, s, device, end):
         while not end.is_set():
             with contextlib.suppress(OSError):
                 frame, (_, _, direction, *_) = s.recvfrom(2048)
-                if not is_endpoint or direction != OUTGOING:	# what one sends is its guard's to judge yet
-                    self.judge(frame)
+                if device != "eth0" or direction != OUTGOING:	# what one sends is its guard's to judge yet
+                    self.judge(inner(frame) or frame, device)
         s.close()
 
-    def judge(self, frame):
+    def judge(self, frame, where):
         owners = [self.owner.get(address) for address in ends(frame)]
         if None in owners or not owners:
             return
         if len({tenant for tenant, _ in owners}) == 1:
             self.within += 1
         elif all(alloc.is_there() for _, alloc in owners):
-            self.crossed.append(ends(frame))
+            self.crossed.append((where, *ends(frame)))
 
     def stop(self):
         for end in self.stopped, *self.ends.values():
             end.set()
         for thread in self.threads:
             thread.join()
+
+    close = stop

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three nodes behind a router: a partition, a killed picketd and an alloc that moves, while no frame ever crosses tenants."""
 import pytest
-from harness.fabric import made_cluster
+from harness import overlay
 from harness.servers import PINGED, QUICK, pings
 from harness.shell import wait_for
 from harness.tenants import Tenants
 
 
-@pytest.fixture(name="cluster")
+@pytest.fixture(name="cluster", params=["routed", "vxlan"])
 def cluster_fixture(request, fabric):
-    with made_cluster(request.node.name, fabric, count=3, routed=True) as made:
+    with overlay.made(request, fabric, count=3, routed=True, overlay={} if request.param == "vxlan" else None) as made:
         yield made
 
 
@@ -68,6 +68,6 @@ def test_a_frame_that_crosses_is_seen(cluster):
     try:
         for node, tenant in zip(cluster.nodes, ("acme", "other")):
             tenants.add(node.add(tenant, "x", "x"), tenant)
-        wait_for(lambda: len(tenants.crossed) > 5, "what crosses to be seen", 59)
+        wait_for(lambda: {"p1", "p2", "eth0"} <= {where for where, *_ in tenants.crossed}, "what crosses to be seen on the fabric and where it arrives", 59)
     finally:
         tenants.stop()
