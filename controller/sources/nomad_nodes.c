@@ -112,7 +112,8 @@ int pk_node_reader_end(struct pk_node_reader *r, struct pk_nomad_node *out, stru
 		return result;
 	if (!r->found)
 		return pk_fix(err, pk_fail(err, ENOENT, "Nomad knows no node \"%s\"", r->name),
-			      "set \"nomad\": { \"node\": … } to this client's name or id");
+			      "set \"nomad\": { \"node\": … } to this client's name or id, and "
+			      "\"region\" to its own where \"address\" is another one's");
 	if (r->ready > 1)
 		return pk_fix(
 			err,
