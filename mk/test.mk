@@ -157,6 +157,7 @@ test: $(if $(filter $(ROOTED),$(SUITES)),setup)
 	$(if $(filter unit,$(SUITES)),$(SUB) SAN=1 unit-bin)
 	$(if $(filter mutate netns e2e,$(SUITES)),$(SUB) FAULTS=1 all)
 	$(if $(filter fuzz,$(SUITES)),$(SUB) fuzz-bin)
+	$(if $(filter netns,$(SUITES)),$(Q)scripts/release-before || [ $$? -eq 77 ])
 	$(RUN) $(SUITE); status=$$?; scripts/give-back; exit $$status
 
 check:
