@@ -10,9 +10,10 @@ import tempfile
 import time
 
 from harness.fabric import Fabric
-from harness.fleet import Fleet
+from harness.fleet import NAME, Fleet
 from harness.guest import files_for, kernel_words
 from harness.nomad_guest import NomadGuest
+from harness.secured_cluster import SecuredConsul
 from harness.shell import wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -44,8 +45,8 @@ class Story:
         os.chmod(self.base, 0o755)
         self.fabric = self.fleet = None
         try:
-            self.fabric = Fabric(self.base, consul)
-            self.fleet = Fleet(self.base, self.fabric, "demo", nomad, conf={"allowJobArgs": ["picket.mac"]})
+            self.fabric = Fabric(self.base, consul, SecuredConsul)
+            self.fleet = Fleet(self.base, self.fabric, NAME, nomad, conf={"allowJobArgs": ["picket.mac"]})
         except BaseException:
             self.close()
             raise
@@ -145,9 +146,8 @@ class Story:
 
     def policy_command(self, *words):
         node = self.fleet.nodes[0]
-        address = self.fabric.consul.url.removeprefix("http://")
-        return node.picket("policy", *words, "-cluster", self.fleet.name, check=False,
-                           env={"PATH": os.environ["PATH"], "CONSUL_HTTP_ADDR": address})
+        return node.picket("policy", *words, check=False,
+                           env={"PATH": os.environ["PATH"], **self.fleet.secrets.environment("consul", self.fabric.consul.url)})
 
     def said(self, done):
         self.screen.say("\n".join(line[:74] for line in done.stderr.strip().splitlines()))

@@ -187,6 +187,14 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return pl->result == 0;
 }
 
+/* Says which right a token lacks that may not ask. */
+static void add_right(const struct pk_http_reply *reply, char *why, size_t room)
+{
+	if (reply->status == 403)
+		snprintf(why + strlen(why), room - strlen(why),
+			 "; fix: give picketd's token read-job in that namespace");
+}
+
 static void on_answer(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_placement *pl = arg;
@@ -199,9 +207,12 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 	pk_timer_hurry(pl->ask, 0);
 	if (!t)
 		return;
-	if (pk_service_failed(reply, false, why, sizeof(why)))
+	if (pk_service_failed(reply, false, why, sizeof(why))) {
+		add_right(reply, why, sizeof(why));
 		failed(pl, t, why, pk_backoff_ms(t->failures));
-	else if (pl->result < 0 || pk_placement_reader_end(pl->reader, &err) < 0)
+		return;
+	}
+	if (pl->result < 0 || pk_placement_reader_end(pl->reader, &err) < 0)
 		failed(pl, t, "its answer can't be read", pk_backoff_ms(t->failures));
 	else
 		judge(pl, t);

@@ -18,13 +18,23 @@ namespace "default" {
   capabilities = ["list-jobs", "read-job"]
   variables {
     path "picket/v1/default/*" {
-      capabilities = ["list", "read", "write", "destroy"]
-    }
-    path "picket/v1/default/policies/*" {
       capabilities = ["list", "read"]
     }
     path "picket/v1/default/history/*" {
       capabilities = ["list"]
+    }
+    # What this node says of itself, its endpoints and what it enforces, and which blocks are whose.
+    path "picket/v1/default/nodes/*" {
+      capabilities = ["list", "read", "write", "destroy"]
+    }
+    path "picket/v1/default/tenants/*" {
+      capabilities = ["list", "read", "write", "destroy"]
+    }
+    path "picket/v1/default/blocks/*" {
+      capabilities = ["list", "read", "write", "destroy"]
+    }
+    path "picket/v1/default/status/nodes/*" {
+      capabilities = ["list", "read", "write", "destroy"]
     }
   }
 }

@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clusters under a real Nomad and Consul."""
 import pytest
-from harness.fabric import Fabric, made_cluster
-from harness.fleet import Fleet
-from harness.nomad import peer
+from harness.fleet import FABRICS, made_fleet
 
 
-@pytest.fixture
-def fleet(tmp_path_factory):
-    nomad, consul = peer("nomad"), peer("consul")
-    if not nomad or not consul:
-        pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
+@pytest.fixture(scope="module")
+def fleet(request, tmp_path_factory):
+    """Its parameter is one of FABRICS."""
     base = tmp_path_factory.mktemp("fleet")
     base.chmod(0o755)
-    fabric = Fabric(str(base), consul)
-    try:
-        with made_cluster("fleet", fabric, kind=Fleet, nomad=nomad) as made:
-            made.start()
-            yield made
-    finally:
-        fabric.close()
+    with made_fleet(str(base), **FABRICS[request.param]) as made:
+        if not made:
+            pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
+        yield made

@@ -2,11 +2,15 @@
 """Random kills, partitions and clocks: no frame crosses tenants, what is allowed comes back, nothing is left. `make soak` runs it for ten minutes."""
 import os
 
+import pytest
 from harness.soak import Soak
 
 SECONDS, SEED = int(os.environ.get("PICKET_SOAK", "60")), int(os.environ.get("PICKET_SEED", "1"))
+# Under `make test` the other fabric has its turn in test_fleet.py.
+FABRICS = ["routed", "vxlan"] if "PICKET_SOAK" in os.environ else ["routed"]
 
 
+@pytest.mark.parametrize("fleet", FABRICS, indirect=True)
 def test_whatever_dies(fleet):
     soak = Soak(fleet, SEED)
     print(f"soak: {SECONDS} s, seed {SEED}")

@@ -25,6 +25,8 @@ def with_prefix(address):
 class Consul:
     """A server in a node's namespaces; its data outlive its process. It answers at others, too."""
 
+    handlers, headers = (), {}		# urllib's, by which it is asked
+
     def __init__(self, program, node, address, *others):
         self.program, self.node, self.address, self.process = program, node, address, None
         self.clients = " ".join((address, *others))
@@ -32,11 +34,15 @@ class Consul:
         self.prefix = "picket/v1/default/"	# of the cluster that is asked about
         self.data = os.path.join(node.base, "consul")
 
+    def words(self):
+        """The agent's, of where it is asked."""
+        return [f"-client={self.clients}"]
+
     def start(self):
         with open(self.data + ".log", "a", encoding="utf-8") as log:
             self.process = self.node.popen(
                 [self.program, "agent", "-server", "-bootstrap-expect=1", f"-data-dir={self.data}", f"-bind={self.address}",
-                 f"-client={self.clients}", "-node=consul", "-log-level=warn", "-disable-host-node-id"], stdout=log, stderr=log)
+                 *self.words(), "-node=consul", "-log-level=warn", "-disable-host-node-id"], stdout=log, stderr=log)
         wait_for(self.leader, "Consul's leader", 180)
 
     def leader(self):
@@ -50,10 +56,10 @@ class Consul:
         process.kill()
         process.wait()
 
-    def ask(self, verb, path, body=None):
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    def ask(self, verb, path, body=None, headers=None):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *self.handlers)
         with self.node.inside():
-            request = urllib.request.Request(self.url + path, data=body, method=verb)
+            request = urllib.request.Request(self.url + path, data=body, method=verb, headers=headers or self.headers)
             with opener.open(request, timeout=60) as answer:
                 return answer.read()
 
@@ -89,7 +95,8 @@ class Fabric:
 
     address, address6 = "198.51.100.1", "2001:db8:ff::1"
 
-    def __init__(self, base, program):
+    def __init__(self, base, program, consul=Consul):
+        """consul: the class, or one of it."""
         self.node = Node("fabric", NodeOptions(uplink=False), base=base)
         for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter"):
             self.node.run(["sysctl", "-qw", f"{name}=1"])
@@ -100,7 +107,7 @@ class Fabric:
         self.node.run(["ip", "link", "set", "br0", "addrgenmode", "none", "up"])
         for address in ("192.0.2.1/24", "2001:db8::1/64", "fe80::ff/64"):
             self.node.run(["ip", "addr", "add", address, "dev", "br0", *(["nodad"] if ":" in address else [])])
-        self.consul = Consul(program, self.node, self.address, self.address6)
+        self.consul = consul(program, self.node, self.address, self.address6)
         if program:
             self.consul.start()
 

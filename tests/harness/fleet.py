@@ -1,24 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes behind a router, each a client of one real Nomad, with a real Consul: a cluster as it is run."""
+"""
+Nodes behind a router, each a client of one real Nomad, with a real Consul: a cluster as it is run, by certificates, tokens and the policies that
+are shipped.
+"""
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import urllib.error
 import urllib.request
 
 from . import netns
 from .alloc import Alloc
-from .fabric import Cluster
-from .nomad import CLIENT_HCL, SERVER, SERVER_HCL
+from .fabric import Cluster, Fabric, made_cluster
+from .nomad import CLIENT_HCL, SERVER, SERVER_HCL, peer
+from .secured import CONSUL_NAMES, NOMAD_NAMES
+from .secured_cluster import NOMAD_HCL, SecuredConsul, rules_of
 from .shell import Failed, binary, run, wait_for
+
+NAME = "default"	# of the cluster: the rules of examples/acl are for it
+# What a test of both fabrics is given: routes between blocks that each node is told, an overlay with blocks that each claims.
+FABRICS = {"routed": {}, "vxlan": {"overlay": {}, "claim": True}}
 
 
 class Fleet(Cluster):
     """Nomad's server is where Consul is; its clients are named as the nodes are."""
 
     def __init__(self, base, fabric, name, nomad, **how):
-        self.nomad, self.agents = nomad, {}
+        self.nomad, self.agents, self.secrets = nomad, {}, fabric.consul.secrets
+        self.url = f"https://{fabric.address}:{SERVER}"
         self.images = os.path.join(base, "images")
         os.makedirs(self.images, exist_ok=True)
         super().__init__(base, fabric, name, count=3, routed=True, **how)
@@ -28,7 +40,9 @@ class Fleet(Cluster):
     def start(self):
         """All agents, then picketd on each node, which knows the others."""
         self.start_server()
+        self.bootstrap()
         for node in self.nodes:
+            self.give_tokens(node)
             self.start_client(node)
         wait_for(self.clients_ready, lambda: f"Nomad's clients\n{self.log(self.nodes[0].name)}", 240)
         for node in self.nodes:
@@ -41,7 +55,43 @@ class Fleet(Cluster):
 
     def config(self, node, **more):
         address = self.addresses(int(node.name[1:]))[0]
-        return super().config(node, **{"nomad": {"address": f"http://{address}:4646", "node": node.name}, **more})
+        sources = {"nomad": {**self.secrets.source(f"https://{address}:4646", NOMAD_NAMES[1], self.token_file(node, "nomad")), "node": node.name},
+                   "consul": self.secrets.source(self.consul.url, CONSUL_NAMES[0], self.token_file(node, "consul"))}
+        blocks = {"blocks": {"range": ["10.64.0.0/16", "fd64::/16"], "claim": True}} if self.claim else {}
+        return super().config(node, **{**sources, **blocks, **more})
+
+    def blocks_of(self, node):
+        """What the plugin takes its addresses from."""
+        if not self.claim:
+            return set(self.blocks(int(node.name[1:])))
+        with open(os.path.join(node.root, "var/lib/picket/node.json"), encoding="utf-8") as file:
+            return set(json.load(file)["claimed"]["blocks"])
+
+    @staticmethod
+    def token_file(node, program):
+        return os.path.join(node.root, f"etc/{program}.token")
+
+    def give_tokens(self, node, consul=None, nomad=None):
+        """A new token of each for its picketd, by the policies that are shipped; consul, nomad: other rules in their place."""
+        rules = {program: given or "\n".join(rules_of(f"{program}-picket").values()) for program, given in (("consul", consul), ("nomad", nomad))}
+        name = f"picket-{node.name}"
+        for program, secret in ("consul", self.consul.token(name, rules["consul"])), ("nomad", self.nomad_token(name, rules["nomad"])):
+            path = self.token_file(node, program)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path + ".new", "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(secret)
+            os.rename(path + ".new", path)
+
+    def nomad_token(self, name, rules):
+        """The secret of a new one that may do what these rules say, and its policy's name is this."""
+        self.post(f"/v1/acl/policy/{name}", {"Name": name, "Rules": rules})
+        return json.loads(self.post("/v1/acl/token", {"Type": "client", "Name": name, "Policies": [name]}))["SecretID"]
+
+    def bootstrap(self):
+        def done():
+            with contextlib.suppress(OSError):
+                return self.post("/v1/acl/bootstrap", {"BootstrapSecret": self.secrets.root}, token="")
+        wait_for(done, lambda: f"Nomad's first token\n{self.log('server')}", 60)
 
     def log_path(self, name):
         return os.path.join(self.base, f"nomad-{name}.log")
@@ -54,8 +104,10 @@ class Fleet(Cluster):
         path = os.path.join(self.base, f"nomad-{name}.hcl")
         with open(path, "w", encoding="utf-8") as file:
             file.write(template.format(name=name, data=os.path.join(self.base, f"data-{name}"), images=self.images,
-                                       server=self.fabric.address, consul=f"{self.fabric.address}:8500", **words))
+                                       server=self.fabric.address, consul=self.consul.url.removeprefix("https://"), **words))
+            file.write(self.secrets.agent(NOMAD_HCL, f"nomad-{name}", *NOMAD_NAMES, words["address"]))
         env = {k: v for k, v in os.environ.items() if not k.startswith(("NOMAD_", "CONSUL_", "AWS_"))}
+        env |= {**self.secrets.environment("consul", self.consul.url.removeprefix("https://")), "CONSUL_HTTP_SSL": "true"}
         with open(self.log_path(name), "a", encoding="utf-8") as log:
             # A group of its own: an agent's death must not take the tasks' executors with it.
             self.agents[name] = node.track(subprocess.Popen([self.nomad, "agent", "-config", path], stdin=subprocess.DEVNULL,
@@ -63,7 +115,13 @@ class Fleet(Cluster):
 
     def start_server(self):
         self._agent("server", self.fabric.node, SERVER_HCL, address=self.fabric.address)
-        wait_for(lambda: self.answer("/v1/status/leader"), "Nomad's leader", 180)
+        wait_for(self.has_leader, lambda: f"Nomad's leader\n{self.log('server')}", 180)
+
+    def has_leader(self):
+        """Nobody is asked for a token before there is one."""
+        if self.agents["server"].poll() is not None:
+            raise Failed(f"the server ended\n{self.log('server')}")
+        return json.loads(self.ask("GET", "/v1/status/leader", token=""))
 
     def start_client(self, node):
         plugins = os.path.join(node.root, "opt/cni/bin")
@@ -93,11 +151,28 @@ class Fleet(Cluster):
 
     # -- what an operator does
 
-    def get(self, path):
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    def ask(self, verb, path, body=None, token=None):
+        """Nomad's server; token: another than the one that may do all."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *self.secrets.handlers)
+        headers = {"X-Nomad-Token": self.secrets.root if token is None else token}
         with self.fabric.node.inside():
-            with opener.open(f"http://{self.fabric.address}:{SERVER}{path}", timeout=60) as answer:
-                return json.loads(answer.read())
+            request = urllib.request.Request(self.url + path, data=body and json.dumps(body).encode(), method=verb, headers=headers)
+            with opener.open(request, timeout=60) as answer:
+                return answer.read()
+
+    def get(self, path):
+        return json.loads(self.ask("GET", path))
+
+    def post(self, path, body, token=None):
+        return self.ask("POST", path, body, token)
+
+    def status(self, token, verb, path, body=None):
+        """Of Nomad's answer to somebody else's request."""
+        try:
+            self.ask(verb, path, body, token)
+            return 200
+        except urllib.error.HTTPError as e:
+            return e.code
 
     def answer(self, path):
         try:
@@ -106,8 +181,7 @@ class Fleet(Cluster):
             return None
 
     def cli(self, *argv, check=True):
-        env = {**os.environ, "NOMAD_ADDR": f"http://{self.fabric.address}:{SERVER}", "NOMAD_CLI_NO_COLOR": "1"}
-        return run([self.nomad, *argv], check=check, timeout=120, env=env,
+        return run([self.nomad, *argv], check=check, timeout=120, env={**os.environ, **self.secrets.environment("nomad", self.url)},
                    preexec_fn=netns.entering(self.fabric.node.net, self.fabric.node.mnt))
 
     def run_job(self, path, **variables):
@@ -153,3 +227,19 @@ class Placed(Alloc):
         if not hasattr(self, "known"):
             self.known = self.endpoint()["addresses"]
         return next(a for a in self.known if (":" in a) == (family == 6))
+
+
+@contextlib.contextmanager
+def made_fleet(base, **how):
+    """A fleet that runs; None: there is no Nomad or Consul and nothing to build them with."""
+    nomad, consul = peer("nomad"), peer("consul")
+    if not nomad or not consul:
+        yield None
+        return
+    fabric = Fabric(base, consul, SecuredConsul)
+    try:
+        with made_cluster(NAME, fabric, kind=Fleet, nomad=nomad, **how) as made:
+            made.start()
+            yield made
+    finally:
+        fabric.close()

@@ -13,6 +13,7 @@ import subprocess
 import time
 
 from . import clock
+from .overlay import DEVICE
 from .servers import QUICK, pings
 from .shell import Failed, binary, wait_for
 from .tenants import Tenants
@@ -221,11 +222,11 @@ class Soak:
 
     def left(self, node):
         """What a node has of endpoints, though it has none."""
-        links = {link["ifname"] for link in node.json(["ip", "-j", "link"])} - {"lo", "up0"}
+        links = {link["ifname"] for link in node.json(["ip", "-j", "link"])} - {"lo", "up0", *([DEVICE] if self.fleet.overlay is not None else [])}
         taken = {int.from_bytes(key, "little") for key, value in node.tables.items("endpoints") if any(value)}
         words = {int.from_bytes(key, "little") for key, word in node.tables.items("words") if any(word)}
         routes = {route["dst"] for family in ("-4", "-6") for route in node.json(["ip", "-j", family, "route", "show", "proto", "112"])}
-        others = {block for other in self.fleet.nodes if other is not node for block in self.fleet.blocks(int(other.name[1:]))}
+        others = {block for other in self.fleet.nodes if other is not node for block in self.fleet.blocks_of(other)}
         netns = set(os.listdir(f"/proc/{node.holder.pid}/root/run/netns"))
         found = {"links": links, "slots": taken, "open words": words, "netns": netns, "routes": routes ^ others,
                  "records": set(node.records()), "leases": node.leases(), "remote": set(node.tables.items("remote")),

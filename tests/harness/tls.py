@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A certificate authority and what it signs, in a directory."""
+import ipaddress
 import os
 
 from .shell import run
+
+
+def subject(name):
+    """A name as a certificate has it: an address isn't a DNS name."""
+    try:
+        return f"IP:{ipaddress.ip_address(name)}"
+    except ValueError:
+        return f"DNS:{name}"
 
 
 class Authority:
@@ -24,11 +33,11 @@ class Authority:
                 path]
 
     def signed(self, name, names=("localhost",)):
-        """(certificate, key), for servers and clients alike; names: DNS names that it is for."""
+        """(certificate, key), for servers and clients alike; names: DNS names and addresses that it is for."""
         cert, key, request, extra = (self._path(f"{name}.{end}")
                                      for end in ("pem", "key", "csr", "ext"))
         with open(extra, "w", encoding="utf-8") as file:
-            file.write("subjectAltName = " + ", ".join(f"DNS:{n}" for n in names) + "\n"
+            file.write("subjectAltName = " + ", ".join(map(subject, names)) + "\n"
                        "extendedKeyUsage = serverAuth, clientAuth\n")
         run(["openssl", "req", *self._new_key(key), "-subj", f"/CN={names[0]}", "-out", request])
         run(["openssl", "x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key,

@@ -22,17 +22,17 @@
 #include "publish_private.h"
 
 #define NODES	1000
-#define TENANTS 10		     /* with an endpoint on a node */
-#define WATCHES (1 + TENANTS)	     /* of documents: the operator's and the tenants' */
-#define PARTS	(2 + TENANTS)	     /* of other nodes' keys: nodes, blocks and shares */
-#define KEYS	(2 + TENANTS)	     /* that a node writes: its word, its report and its shares */
+#define TENANTS 10	      /* with an endpoint on a node */
+#define WATCHES (1 + TENANTS) /* of documents: the operator's and the tenants' */
+#define PARTS	(2 + TENANTS) /* of other nodes' keys: nodes, blocks and shares */
+#define KEYS	(2 + TENANTS) /* that a node writes: its word, its report and its shares */
 #define ASKERS	(WATCHES + PARTS)
 #define EACH	(NODES * ASKERS)
-#define MEAN_S	16	   /* between two questions of one that fails for long */
-#define BACK_MS 25000	   /* until all is well again */
-#define SECONDS 1000	   /* that are counted */
-#define VALUE	"eyJ9"	   /* of a document; what it says doesn't matter */
-#define INDEX	100	   /* of all that the servers have */
+#define MEAN_S	16     /* between two questions of one that fails for long */
+#define BACK_MS 25000  /* until all is well again */
+#define SECONDS 1000   /* that are counted */
+#define VALUE	"eyJ9" /* of a document; what it says doesn't matter */
+#define INDEX	100    /* of all that the servers have */
 
 enum servers { UP, LEADERLESS, AWAY };
 
@@ -114,7 +114,8 @@ static void make_answer(struct pk_http_call *c, const char *method, const char *
 	} else if (strstr(path, "/session/create")) {
 		pk_str_addf(&text, "{\"ID\":\"session-%u\"}", servers.sessions++);
 	} else if (strstr(path, "/session/renew/")) {
-		c->status = strtoul(strstr(path, "session-") + 8, NULL, 10) < servers.over ? 404 : 200;
+		c->status =
+			strtoul(strstr(path, "session-") + 8, NULL, 10) < servers.over ? 404 : 200;
 		pk_str_add(&text, "[]");
 	} else if (strcmp(method, "GET") != 0) {
 		pk_str_add(&text, "true");
@@ -288,7 +289,8 @@ static void publish(struct node *n, size_t nr)
 static void start(struct node *n, size_t nr)
 {
 	pk_config_init(&n->config);
-	assert_int_equal(pk_service_put_address(n->config.consul.address[0], "http://192.0.2.1"), 0);
+	assert_int_equal(pk_service_put_address(n->config.consul.address[0], "http://192.0.2.1"),
+			 0);
 	strcpy(n->config.paths.root, "/dev/null"); /* what it would remember is left */
 	n->docs = pk_docs_new(NULL);
 	n->store = pk_store_consul_new(NULL, &n->config);
@@ -396,8 +398,9 @@ static void test_all_servers_are_away(void **state)
 	at = servers.loop->now;
 	go(UP);
 	pass(servers.loop, BACK_MS);
-	print_message("servers back: %u requests a second at most of %u that wait, %u the leader's\n",
-		      most(servers.asked, at), EACH, most(servers.leaders, at));
+	print_message(
+		"servers back: %u requests a second at most of %u that wait, %u the leader's\n",
+		most(servers.asked, at), EACH, most(servers.leaders, at));
 	assert_true(all_are_well(*state));
 	/* Each asks once for what there is, and once for what is newer. */
 	assert_in_range(most(servers.asked, at), EACH / MEAN_S, 5 * EACH / 2 / MEAN_S);
