@@ -151,8 +151,8 @@ static bool has_confirmed(const struct pk_blocks *b, bool v6)
 }
 
 /*
- * Returns whether each family of the range has a block: an endpoint that began with one family alone
- * would stay so.
+ * Returns whether each family of the range has a block: an endpoint that began with one family
+ * alone would stay so.
  */
 static bool has_each_family(const struct pk_blocks *b)
 {

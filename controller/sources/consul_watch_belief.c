@@ -344,8 +344,8 @@ bool consul_is_lacking(const struct pk_consul *c)
 
 /*
  * Returns whether an answer to a question that didn't wait is what is in force, under its index:
- * whatever history it is of, it changes nothing. So a thousand nodes have no question for the leader
- * when the servers are back.
+ * whatever history it is of, it changes nothing. So a thousand nodes have no question for the
+ * leader when the servers are back.
  */
 static bool is_the_same(const struct pk_consul *c, const struct pk_docs_history *h)
 {

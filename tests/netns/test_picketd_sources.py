@@ -292,18 +292,6 @@ def test_an_answer_without_an_index_is_none(node, consul):
     assert in_force(node) == set()
 
 
-def test_every_request_says_where_it_is_meant(node, consul, acme):
-    """Consul's namespace and partition, Nomad's region: in whatever is asked, read or written."""
-    consul.put("operator/a", OPERATOR)
-    with serving(node, FakeNomad, "here") as nomad:
-        node.start_picketd({"nomad": {"address": nomad.address, "node": "here", "region": "r 1"}, "fabric": "routed", "blocks": {"range": ["10.40.0.0/16"]},
-                            "consul": {"address": consul.address, "namespace": "n 1", "partition": "p"}})
-        wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the key")
-        wait_for(lambda: consul.count("/v1/session/") and consul.count("acquire=") and nomad.count("/allocations"), "a session, what is written under it, and Nomad's word", 60)
-        for fake, words in (consul, ("ns=n%201", "partition=p")), (nomad, ("region=r%201",)):
-            assert fake.requests and not [asked for asked in fake.requests if not all(word in asked for word in words)]
-
-
 def test_consul_away_at_start_keeps_what_was_in_force(node, consul):
     consul.put("operator/a", OPERATOR)
     node.start_picketd(with_consul(consul))
