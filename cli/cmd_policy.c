@@ -16,15 +16,14 @@ static void full_name(const struct pk_json *row, struct pk_str *cell)
 	pk_str_add_escaped(cell, cli_text(row, "name"));
 }
 
+/* Writes the note without its fix; one on a whole document has no line. */
 static void put_note(struct pk_str *to, const struct pk_json *note)
 {
-	pk_str_addf(to, "%.0f:%.0f: ", pk_json_number(pk_json_get(note, "line")),
-		    pk_json_number(pk_json_get(note, "column")));
+	double line = pk_json_number(pk_json_get(note, "line"));
+
+	if (line > 0)
+		pk_str_addf(to, "%.0f:%.0f: ", line, pk_json_number(pk_json_get(note, "column")));
 	pk_str_add_escaped(to, cli_text(note, "text"));
-	if (*cli_text(note, "fix")) {
-		pk_str_add(to, "; ");
-		pk_str_add_escaped(to, cli_text(note, "fix"));
-	}
 }
 
 static void first_error(const struct pk_json *row, struct pk_str *cell)
@@ -33,11 +32,19 @@ static void first_error(const struct pk_json *row, struct pk_str *cell)
 
 	if (!list || !pk_json_first(list))
 		list = pk_json_get(row, "warnings");
-	if (list && pk_json_first(list))
-		put_note(cell, pk_json_first(list));
+	if (!list || !pk_json_first(list))
+		return;
+	put_note(cell, pk_json_first(list));
+	if (*cli_text(pk_json_first(list), "fix")) {
+		pk_str_add(cell, "; ");
+		pk_str_add_escaped(cell, cli_text(pk_json_first(list), "fix"));
+	}
 }
 
-/* Refused documents are shown below the table, uncut, each error with its line and column. */
+/*
+ * Refused documents are shown below the table, uncut: each error with its line and column, and its
+ * fix in a line of its own.
+ */
 static void print_errors(const struct cli *cli, const struct pk_json *rows)
 {
 	for (const struct pk_json *row = pk_json_first(rows); row; row = pk_json_next(row)) {
@@ -45,14 +52,17 @@ static void print_errors(const struct cli *cli, const struct pk_json *rows)
 
 		for (const struct pk_json *e = errors ? pk_json_first(errors) : NULL; e;
 		     e = pk_json_next(e)) {
-			own_str line = { 0 };
+			own_str line = { 0 }, fix = { 0 };
 
+			pk_str_add_escaped(&fix, cli_text(e, "fix"));
 			pk_str_add_escaped(&line, cli_text(row, "path"));
-			pk_str_add(&line, ":");
+			pk_str_add(&line, pk_json_number(pk_json_get(e, "line")) > 0 ? ":" : ": ");
 			put_note(&line, e);
 			printf("  %s!%s ", cli_color(cli, CLI_RED), cli_color(cli, CLI_PLAIN));
 			cli_wrap(stdout, line.text, 4, 4, (size_t)cli->width);
 			putchar('\n');
+			if (fix.len)
+				cli_print_fix(4, fix.text);
 		}
 	}
 }

@@ -7,6 +7,9 @@
 #include "httpd.h"
 #include "json.h"
 
+/* What parts an error that is one text from what mends it. */
+#define PK_API_FIX "; fix: "
+
 struct pk_parts;
 
 struct pk_answer {

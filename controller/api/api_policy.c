@@ -57,14 +57,17 @@ static void write_note(struct pk_jw *w, const struct pk_doc_note *note)
 	pk_jw_close(w, '}');
 }
 
-static void write_plain_note(struct pk_jw *w, int line, const char *text)
+static void write_plain_note(struct pk_jw *w, int line, const char *said)
 {
+	const char *fix = strstr(said, PK_API_FIX);
+	own_mem char *text = pk_strndup(said, fix ? (size_t)(fix - said) : strlen(said));
+
 	pk_jw_open(w, NULL, '{');
 	pk_jw_int(w, "line", line);
 	pk_jw_int(w, "column", 0);
 	pk_jw_string(w, "path", NULL);
 	pk_jw_string(w, "text", text);
-	pk_jw_string(w, "fix", NULL);
+	pk_jw_string(w, "fix", fix ? fix + strlen(PK_API_FIX) : NULL);
 	pk_jw_close(w, '}');
 }
 

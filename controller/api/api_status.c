@@ -41,8 +41,6 @@ static void silent_reason(struct pk_reasons *r, const char *name, const struct p
 	pk_api_reason(r, false, name, text, SEE_ADDRESS);
 }
 
-#define FIX "; fix: " /* what parts a source's error from what mends it */
-
 static bool is_refused(const struct pk_source *s)
 {
 	return strncmp(s->last_error, "status 401", 10) == 0 ||
@@ -84,11 +82,11 @@ static void source_reason(struct pk_reasons *r, const char *name, const struct p
 		silent_reason(r, name, s);
 		return;
 	}
-	fix = strstr(s->last_error, FIX);
+	fix = strstr(s->last_error, PK_API_FIX);
 	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name,
 		 fault_word(s), (int)(fix ? (size_t)(fix - s->last_error) : strlen(s->last_error)),
 		 s->last_error);
-	pk_api_reason(r, false, name, text, fix ? fix + strlen(FIX) : fix_of(s));
+	pk_api_reason(r, false, name, text, fix ? fix + strlen(PK_API_FIX) : fix_of(s));
 }
 
 static void say_room(void *arg, const char *what, const struct pk_err *why)

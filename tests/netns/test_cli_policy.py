@@ -285,7 +285,7 @@ def test_a_document_has_one_name_in_force_or_not(node):
                  "the document to be read")
         assert node.picket("policy", "list", "-o", "name").stdout.strip() == "file/db"
         assert (node.api("/v1/policies/file/db")["state"] == "refused") == refused
-    assert "; did you mean" in node.picket("policy", "list").stdout
+    assert "\n    fix: did you mean" in node.picket("policy", "list").stdout
 
 
 def test_apply_says_whether_it_is_in_force(shop, tmp_path):
