@@ -7,7 +7,7 @@
 #include "judge_private.h"
 #include "selector.h"
 
-/* "has ports": what a port rule without an ICMP name speaks of. */
+/* Returns whether the protocol has ports, of which a port rule without an ICMP name speaks. */
 bool judge_has_ports(uint8_t proto)
 {
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
@@ -232,7 +232,7 @@ static enum pk_tri match_declared(const struct view *v, const struct pk_service_
 	return yes_if(hit);
 }
 
-/* "the endpoints that register it, namespace the document's unless given". */
+/* "the endpoints of all nodes that register it, namespace the document's unless given". */
 static enum pk_tri match_service(const struct view *v, const struct pk_service_ref *ref)
 {
 	const char *ns = ref->tenant_name ? ref->tenant_name : v->doc->tenant_name;

@@ -11,7 +11,7 @@ struct view { /* one document, one entry, one question */
 	const struct pk_entry *entry;
 };
 
-/* "has ports": what a port rule without an ICMP name speaks of. */
+/* Returns whether the protocol has ports, of which a port rule without an ICMP name speaks. */
 bool judge_has_ports(uint8_t proto);
 bool judge_proto_covers(uint8_t rule, uint8_t proto);
 /* Returns the peer's labels; NULL: it is no endpoint, or nothing is known of it. */

@@ -124,3 +124,22 @@ def test_each_link_leads_somewhere():
             if not os.path.exists(os.path.join(ROOT, os.path.dirname(name), link)):
                 broken.append(f"{name}: {link}")
     assert not broken, broken
+
+
+def quotes(name):
+    """What the comments of a file quote: "…" and […] leave something out."""
+    for comment in re.findall(r"/\*(.*?)\*/", read(name), re.S):
+        said = re.sub(r"\s+", " ", re.sub(r"\n\s*\*", " ", comment))
+        yield from re.findall(r'"([^"]+)"', said)
+
+
+def plain(text):
+    return re.sub(r"\s+", " ", re.sub(r"[`\[\]]|\(\S+\.md\S*\)", "", text)).lower()
+
+
+def test_what_the_evaluator_quotes_is_said():
+    """The reference evaluator is docs/policy.md, sentence by sentence."""
+    page = plain(read("docs/policy.md"))
+    said = [quote for name in ("lib/policy/judge.c", "lib/policy/judge_match.c") for quote in quotes(name)]
+    assert len(said) > 20
+    assert not [part for quote in said for part in plain(quote).split("…") if part.strip() not in page]
