@@ -15,7 +15,7 @@
 #include "policy_ask.h"
 #include "policy_files.h"
 #include "policy_consul.h"
-#include "world.h"
+#include "cli_world.h"
 
 static const char *const word[] = { [PK_DENY] = "denied", [PK_ALLOW] = "allowed" };
 

@@ -10,7 +10,7 @@
 #include "policy_ask.h"
 #include "policy_consul.h"
 #include "rules.h"
-#include "world.h"
+#include "cli_world.h"
 
 static void show_selected(const struct pk_scenario *c, const struct pk_document *doc,
 			  const struct pk_rule *rule, struct pk_str *out)

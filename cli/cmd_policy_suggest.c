@@ -18,7 +18,7 @@
 #include "policy_ask.h"
 #include "policy_files.h"
 #include "suggest.h"
-#include "world.h"
+#include "cli_world.h"
 
 struct taking {
 	struct pk_suggest *s;

@@ -9,7 +9,7 @@
 #include "own.h"
 #include "policy_files.h"
 #include "reach.h"
-#include "world.h"
+#include "cli_world.h"
 
 static int test_file(struct cli *cli, const char *path, const struct pk_reach_options *options,
 		     struct pk_reach_tally *total)

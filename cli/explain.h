@@ -5,7 +5,7 @@
  * explain_show.c shows.
  */
 #include "cli.h"
-#include "world.h"
+#include "cli_world.h"
 
 #define EXPLAIN_MATCHES_MAX 64
 

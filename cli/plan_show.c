@@ -6,7 +6,7 @@
 
 #include "out.h"
 #include "own.h"
-#include "world.h"
+#include "cli_world.h"
 
 #define NAMES_SHOWN 4
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "world.h"
+#include "cli_world.h"
 
 #include <errno.h>
 #include <netinet/in.h>
