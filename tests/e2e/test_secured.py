@@ -137,7 +137,8 @@ RIGHTS = {"consul": 'key_prefix "picket/" { policy = "read" }',
 LACKS = {"consul": "may not see all of its instances; fix: service_prefix", "nomad": "fix: read-job in the service's namespace"}
 
 
-def test_services_with_a_token_that_lacks_a_right(secured, picketd, tmp_path):
+@pytest.mark.parametrize("more", ["", 'service_prefix "" { policy = "read" }'], ids=["neither", "not-the-nodes"])
+def test_services_with_a_token_that_lacks_a_right(secured, picketd, tmp_path, more):
     """It says which one. What may not be seen isn't taken for none, and with the right it counts."""
     node = secured.node
     secured.cli("nomad", "namespace", "apply", "infra")
@@ -146,8 +147,8 @@ def test_services_with_a_token_that_lacks_a_right(secured, picketd, tmp_path):
                 for name in RIGHTS]
     services[0]["name"] = "pg"
     for name, rules in RIGHTS.items():
-        (tmp_path / name).write_text(rules, encoding="utf-8")
-    poor = {"consul": secured.policy_token("poor", str(tmp_path / "consul"))}
+        (tmp_path / name).write_text(f"{rules}\n{more if name == 'consul' else ''}", encoding="utf-8")
+    poor = {"consul": secured.policy_token(f"poor-{bool(more)}", str(tmp_path / "consul"))}
     secured.cli("nomad", "acl", "policy", "apply", "poor", str(tmp_path / "nomad"))
     poor["nomad"] = json.loads(secured.cli("nomad", "acl", "token", "create", "-type=client", "-policy=poor", "-json").stdout)["SecretID"]
     for name, secret in poor.items():
