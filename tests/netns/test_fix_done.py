@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a `fix:` says of a node where picketd runs is done, and then it is taken (files and options: tests/repo/test_mends.py)."""
+"""What a `fix:` says on a node is done, and then it is taken (files and options: tests/repo/test_mends.py)."""
 import json
 import os
 import signal
 
+import pytest
+from harness.cni import CniError
 from harness.shell import wait_for
 
 EVERYONE = {"endpointSelector": {}}
@@ -96,3 +98,58 @@ def test_settings_that_status_names(node):
     wait_for(lambda: not node.reasons("http"), "the listener")
     is_refused(node.picket("policy", "suggest", check=False), 'let picketd keep allowed flows: "flows": { "allowed": "new" }', 1)
     is_refused(node.picket("node", "remove", "n9", check=False), 'say "fabric" and "consul" in picketd.json')
+
+
+def is_kept_out(node, fix, **kw):
+    """ADD says the fix, as a job's author reads it."""
+    with pytest.raises(CniError) as refused:
+        node.add("acme", "api", "web", **kw)
+    text = str(refused.value).replace('\\"', '"')
+    assert fix in text, text
+
+
+def conf(node, **more):
+    return {**node.plugin_conf(), **more}
+
+
+def test_an_address_that_a_job_asks_for(node):
+    asks = conf(node, allowJobArgs=["picket.ip"])
+    is_kept_out(node, "let the job ask for one of the pool, or for none", conf=asks, **{"picket.ip": "192.0.2.9"})
+    taken = node.add("acme", "api", "web").address()
+    is_kept_out(node, "`picket ip list` shows whose it is", conf=asks, **{"picket.ip": taken})
+    listed = node.picket("ip", "list", "-o", "address").stdout.split()
+    assert taken in listed
+    free = next(a for a in (taken.rsplit(".", 1)[0] + f".{n}" for n in range(100, 110)) if a not in listed)
+    assert node.add("acme", "api", "web", conf=asks, **{"picket.ip": free}).address() == free
+
+
+def test_a_pool_that_is_used_up(node):
+    node.add("acme", "api", "web")      # the tables are loaded with a larger one
+    small = conf(node, pool=["10.99.0.0/30"])
+    first = node.add("acme", "api", "web", conf=small)
+    is_kept_out(node, "`picket ip list` shows who has them", conf=small)
+    assert first.address() in node.picket("ip", "list").stdout
+    assert node.add("acme", "api", "web", conf=conf(node, pool=["10.99.0.0/30", "10.99.1.0/24"])).address().startswith("10.99.1.")
+
+
+def test_a_port_that_another_has(node):
+    def publishes(port):
+        return conf(node, runtimeConfig={"portMappings": [{"hostPort": port, "containerPort": 80, "protocol": "tcp"}]})
+    holder = node.add("acme", "db", "pg", conf=publishes(8080))
+    is_kept_out(node, f"stop acme/db/pg ({holder.id}, pk", conf=publishes(8080))
+    other = node.add("acme", "api", "web", conf=publishes(8081))
+    node.delete(holder)
+    node.delete(other)
+    node.add("acme", "api", "web", conf=publishes(8080))
+
+
+def test_an_interface_that_is_there(node):
+    alloc = node.new_netns("7f3a21c4-0000-4000-8000-00000000000c")
+    alloc.run(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "other"])
+    args = node.cni_args(alloc.id, "acme", "api", "web")
+    with pytest.raises(CniError) as refused:
+        node.cni("ADD", alloc.id, alloc.path, args=args)
+    assert "delete it, or give each plugin of the list its own interface" in str(refused.value)
+    alloc.run(["ip", "link", "del", "eth0"])
+    alloc.args, alloc.result = args, node.cni("ADD", alloc.id, alloc.path, args=args)
+    node.delete(alloc)
