@@ -311,7 +311,7 @@ static __always_inline int parse_ipv4(const struct pk_cursor *c, struct pk_pkt *
 		if (reason)
 			return reason;
 	}
-	/* Returns whether it is 224/4, or 240/4 with the broadcast address. */
+	/* A group's address is in 224/4; 240/4 has the broadcast address, and nobody else's. */
 	if ((bpf_ntohl(ip->daddr) & 0xe0000000) == 0xe0000000)
 		pkt->flags |= PK_PKT_GROUP;
 	if (ip->frag_off & bpf_htons(PK_IP_FRAGMENT)) {
