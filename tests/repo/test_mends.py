@@ -5,6 +5,7 @@ mended one. Of files, options and arguments: what a node must be in is tried in 
 """
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -168,6 +169,8 @@ POLICY += [
     ("put it in [ ]", rule(ingress={}), rule(ingress=ANY)),
     ("remove the key, or fill the list", entry(toPorts=[]), entry(toPorts=[{"ports": [{"port": 80}]}])),
 ]
+POLICY += [(f'write the protocol as "{name}"', port(port=80, protocol=number), port(port=80, protocol=name))
+           for name, number in (("TCP", 6), ("UDP", 17), ("SCTP", 132))]
 IN, CLUSTER = {"fromEndpoints": [{}]}, {"matchLabels": {"io.cilium.k8s.policy.cluster": "old"}}
 
 
@@ -196,6 +199,7 @@ IMPORT += [
 ENVIRONMENT = [
     ("http://HOST:PORT, https://HOST:PORT or unix:///PATH, without a password, or unset it", {"NOMAD_ADDR": "a b"}, {"NOMAD_ADDR": "http://127.0.0.1:4646"}),
     ("http://HOST:PORT, https://HOST:PORT or unix:///PATH, without a password, or unset it", {"CONSUL_HTTP_ADDR": "http://me:secret@127.0.0.1:8500"}, {}),
+    ("a client's certificate and its key belong together: name both, or neither", {"NOMAD_CLIENT_CERT": "/a"}, {"NOMAD_CLIENT_CERT": "/a", "NOMAD_CLIENT_KEY": "/b"}),
     ("set it to one, or unset it", {"NOMAD_CACERT": "ca.pem"}, {"NOMAD_CACERT": "/etc/picket/ca.pem"}),
 ]
 PLUGIN = os.path.join(BUILD, "picket-cni")
@@ -387,3 +391,66 @@ def test_gc_wants_its_list(tmp_path):
     taken, text = collect()
     assert not taken and "call GC with the attachments that are in use, [] where none is" in text, text
     assert "call GC" not in collect(**{"cni.dev/valid-attachments": []})[1]
+
+
+def network(root, name="picket", **more):
+    """A list with one plugin of ours."""
+    return {"cniVersion": "1.0.0", "name": name, "plugins": [{"type": "picket", "root": str(root), "capabilities": {"portMappings": True}, **POOL, **more}]}
+
+
+ONE = {"a.conflist": {}}
+# (fix, what differs from a good list in each refused file, the same mended); None: the file is no JSON, a list: it holds one plugin alone.
+NETWORKS = [
+    ('add "capabilities": { "portMappings": true } to the plugin', {"a.conflist": {"capabilities": {}}}, ONE),
+    ("write the network's name in lower case", {"a.conflist": {"name": "Picket"}}, ONE),
+    ("name the networks differently, or remove the file that isn't meant", {"a.conflist": {}, "b.conflist": {}}, ONE),
+    ('say the same "baseline" in both, or say it in picketd.json', {"a.conflist": {"baseline": "deny"}, "b.conflist": {"name": "b", "pool": "10.40.8.0/24"}},
+     {"a.conflist": {"baseline": "deny"}, "b.conflist": {"name": "b", "pool": "10.40.8.0/24", "baseline": "deny"}}),
+    ("mend or remove the file: Nomad reads them all", {"a.conflist": {}, "b.conflist": None}, ONE),
+    ("write it as a list", {"a.conf": []}, ONE),
+]
+
+
+@pytest.mark.parametrize("fix, wrong, right", NETWORKS, ids=[row[0][:50] for row in NETWORKS])
+def test_what_check_says_of_the_networks(tmp_path, fix, wrong, right):
+    directory = tmp_path / "opt/cni/config"
+
+    def look(files):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        for name, more in files.items():
+            if more:
+                write(directory / name, network(tmp_path, **more))
+            elif more is None:
+                (directory / name).write_text("{", encoding="utf-8")
+            else:
+                single = {"cniVersion": "1.0.0", "name": "picket", **network(tmp_path)["plugins"][0]}
+                write(directory / name, single if more == [] else network(tmp_path))
+        return picket(tmp_path, "check")[1]
+    assert fix in look(wrong) and fix not in look(right)
+
+
+def test_which_of_several_networks(tmp_path):
+    directory = tmp_path / "opt/cni/config"
+    directory.mkdir(parents=True)
+    for name in ("a", "b"):
+        write(directory / f"{name}.conflist", network(tmp_path, name))
+    taken, text = picket(tmp_path, "attach", "vm", "-tenant", "acme")
+    assert not taken and "say which by -network" in text, text
+    assert "install it in /opt/cni/bin" in picket(tmp_path, "attach", "vm", "-tenant", "acme", "-network", "a")[1]
+
+
+def test_which_store_a_command_asks(tmp_path):
+    config = tmp_path / "etc/picket/picketd.json"
+    config.parent.mkdir(parents=True)
+    write(config, {"store": "nomad"})
+    taken, text = picket(tmp_path, "policy", "list", "-consul")
+    assert not taken and "fix: say -nomad" in text, text
+    assert "set NOMAD_ADDR" in picket(tmp_path, "policy", "list", "-nomad")[1]
+
+
+def test_netreaps_key_and_its_namespace(tmp_path):
+    key_of_netreap = write(tmp_path / "key.json", [{"endpointSelector": {"matchLabels": {"app": "web"}}, "ingress": [{}]}])
+    taken, text = picket(tmp_path, "policy", "import", key_of_netreap)
+    assert not taken and "give -namespace NAME, if these are one namespace's policies" in text, text
+    assert picket(tmp_path, "policy", "import", "-namespace", "acme", key_of_netreap)[0]
