@@ -242,7 +242,7 @@ static int too_large(const struct pk_engine *engine, const struct oversize *o, s
 		      "narrow those policies: what grows is prefixes with holes times ports");
 }
 
-/* A rule set that doesn't fit leaves the one before it in force. */
+/* Publishes the subject's rule set. One that doesn't fit leaves the one before it in force. */
 static void publish(struct pk_engine *engine, struct ident *subject, struct oversize *o)
 {
 	struct program *p = subject->program;

@@ -9,7 +9,7 @@
 #include "string_forms.h"
 #include "own.h"
 
-/* One direction: what is allowed, then what is denied. */
+/* Reads one direction: what is allowed, then what is denied. */
 static void read_direction(struct pk_reader *r, const struct pk_json *v, enum pk_dir dir,
 			   struct pk_rule *rule)
 {
@@ -28,8 +28,8 @@ static void read_direction(struct pk_reader *r, const struct pk_json *v, enum pk
 }
 
 /*
- * A rule of the tenant tier asks for default deny unless it says no; one of another only if it says
- * so.
+ * Reads whether a rule asks for default deny: in the tenant tier unless it says no, in another one
+ * only if it says so.
  */
 static void read_default_deny(struct pk_reader *r, const struct pk_json *v, enum pk_dir dir,
 			      struct pk_rule *rule)
@@ -124,7 +124,7 @@ static void read_document(struct pk_reader *r, const struct pk_doc_source *src,
 	read_rules(r, pk_json_first(rules), pk_json_count(rules));
 }
 
-/* A document as kubectl prints it gets one error instead of one for each of its keys. */
+/* Finds a document as kubectl prints it, which gets one error in place of one for each key. */
 static const struct pk_json *find_kubernetes(const struct pk_json *v)
 {
 	static const char *const keys[] = { "apiVersion", "kind", "spec", "specs" };
@@ -139,7 +139,7 @@ static const struct pk_json *find_kubernetes(const struct pk_json *v)
 	return found;
 }
 
-/* An array of rules, a rule, or a document that wraps them. */
+/* Reads an array of rules, a rule, or a document that wraps them. */
 static void read_any(struct pk_reader *r, const struct pk_doc_source *src, const struct pk_json *v)
 {
 	bool list = pk_json_type(v) == PK_JSON_ARRAY;

@@ -144,7 +144,10 @@ static void read_services(struct pk_reader *r, const struct pk_json *list, struc
 	}
 }
 
-/* Lower case, without the last dot; but "*." is a name of one part, and "*" every name. */
+/*
+ * Returns the name in lower case, without its last dot. But "*." is a name of one part, and "*"
+ * every name.
+ */
 static char *dns_name(const char *text)
 {
 	char *name = pk_read_text(text);

@@ -94,7 +94,7 @@ static void init_spans(struct ent *ent)
 	ent->n_spans = s.n;
 }
 
-/* A tenant's allow means its own namespace by `all` and `cluster`. */
+/* Returns whether `all` and `cluster` mean the document's own namespace, as in a tenant's allow. */
 static bool is_narrow(const struct ent *ent)
 {
 	return ent->doc->tenant_name && !ent->e->deny;

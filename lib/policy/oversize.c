@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rule sets that are too large: whether a tenant's documents alone make them so, and the memory of
- * it. What is too large by itself isn't built again each time that the operators change theirs.
+ * Finds out whether a tenant's documents alone make a rule set too large, and remembers which ones
+ * did: these aren't built again each time that the operators change theirs.
  */
 #include "engine.h"
 

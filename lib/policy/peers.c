@@ -286,7 +286,7 @@ static void assign_pairs(struct pk_engine *engine, struct program *p, enum pk_di
 	}
 }
 
-/* Goes by what each entry matches, which is quicker where most match little. */
+/* Assigns classes by what each entry matches, which is quicker where most match little. */
 static void assign_by_entry(struct pk_engine *engine, struct program *p, enum pk_dir dir)
 {
 	struct side *side = &p->side[dir];
@@ -313,7 +313,7 @@ static void assign_by_entry(struct pk_engine *engine, struct program *p, enum pk
 	free(acts);
 }
 
-/* Goes by identity, one after the other: no pairs are kept, and it can be left at any of them. */
+/* Assigns classes identity by identity. It keeps no pairs, and may be left after each of them. */
 static bool assign_by_ident(struct pk_engine *engine, struct program *p, enum pk_dir dir,
 			    const struct pk_slice *slice)
 {

@@ -47,7 +47,7 @@ bool pk_is_protected(const union pk_addr *addr)
 	return false;
 }
 
-/* One more element at the end of *array, zeroed. */
+/* Returns one more element at the end of *array, zeroed. */
 static void *append(void *array, size_t *n, size_t size)
 {
 	char **p = array;

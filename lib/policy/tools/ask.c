@@ -154,7 +154,10 @@ static uint32_t open_flags(const struct pk_engine *engine, const struct pk_quest
 	return flags;
 }
 
-/* One that the compiler hasn't seen has what ADD gave it: its labels, its ports unknown. */
+/*
+ * Makes the identity of an endpoint that the compiler hasn't seen: what ADD gave it, which is its
+ * labels, with its ports unknown.
+ */
 static void unseen_identity(const struct pk_world_endpoint *ep, uint64_t hash[2])
 {
 	own_labels *labels = pk_label_set_copy(ep->labels);

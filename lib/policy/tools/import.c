@@ -39,7 +39,10 @@ static struct pk_importer importer(const struct context *c, enum import_form for
 				     .w = { .out = text, .indent = 2 } };
 }
 
-/* A result that the reader refuses comes from a text that was no policy of Cilium's either. */
+/*
+ * Returns whether our reader takes the result. If it doesn't, the original was no policy of
+ * Cilium's either.
+ */
 static bool is_taken(struct context *c, const struct pk_json *from, const char *text)
 {
 	const struct pk_doc_source src = { .source = "file", .path = "imported" };
@@ -57,8 +60,8 @@ static bool is_taken(struct context *c, const struct pk_json *from, const char *
 }
 
 /*
- * Lays out what was written. It is JSON, but it may be too large or too deep, or two repairs may
- * have met in one key.
+ * Lays out the document that was written. It is JSON, but it may be too large or too deep, or two
+ * repairs may have met in one key.
  */
 static bool lay_out(struct context *c, const struct pk_json *from, const struct pk_str *text,
 		    struct pk_str *out)
@@ -102,7 +105,10 @@ static void import_rules(struct pk_importer *im, const struct pk_json *v)
 		pk_import_rule(im, rule);
 }
 
-/* A rule or an array of rules: netreap's key. With a namespace it needs a document around it. */
+/*
+ * Imports netreap's key: a rule or an array of rules. With a namespace it needs a document around
+ * it.
+ */
 static void import_bare(struct context *c, const struct pk_json *v)
 {
 	const char *tenant = c->options->tenant_name;
@@ -121,7 +127,7 @@ static void import_bare(struct context *c, const struct pk_json *v)
 	add_document(c, &im, v, NULL);
 }
 
-/* One of ours stays what it is. */
+/* Imports a document of ours, which stays as it is. */
 static void import_document(struct context *c, const struct pk_json *v)
 {
 	const char *tenant = c->options->tenant_name;
@@ -141,9 +147,9 @@ static void import_document(struct context *c, const struct pk_json *v)
 #define CLUSTERWIDE "CiliumClusterwideNetworkPolicy"
 
 /*
- * An object of another kind is passed over. A policy of another sort (NetworkPolicy,
- * AdminNetworkPolicy) and an object without kind are refused, since they may say whom to let in as
- * well.
+ * Returns whether the object is a policy of Cilium's. An object of another kind is passed over; a
+ * policy of another sort (NetworkPolicy, AdminNetworkPolicy) and an object without kind are
+ * refused, since they may say whom to let in as well.
  */
 static bool is_policy(struct context *c, const struct pk_json *v)
 {
@@ -163,8 +169,8 @@ static bool is_policy(struct context *c, const struct pk_json *v)
 }
 
 /*
- * CiliumNetworkPolicy: its Kubernetes namespace is the Nomad namespace; the clusterwide one has
- * none.
+ * Imports a CiliumNetworkPolicy, whose Kubernetes namespace becomes the Nomad namespace, or a
+ * clusterwide one, which has none.
  */
 static void import_kubernetes(struct context *c, const struct pk_json *v)
 {
@@ -205,7 +211,7 @@ static bool is_object(const struct pk_json *v)
 	return pk_json_get(v, "kind") || pk_json_get(v, "spec") || pk_json_get(v, "specs");
 }
 
-/* An object, a List of them, or a list: several documents of one text are an array. */
+/* Imports an object, a List of them, or a list: several documents of one text are an array. */
 static void import_objects(struct context *c, const struct pk_json *v, int depth)
 {
 	const struct pk_json *items = pk_json_get(v, "items");

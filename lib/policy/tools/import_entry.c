@@ -27,7 +27,7 @@ static bool has(const char *const *names, const char *name)
 	return false;
 }
 
-/* All keys that Cilium reads in such an entry. */
+/* Fills in all keys that Cilium reads in such an entry. */
 static void known_keys(const struct pk_importer *im, const char *known[KEYS_MAX])
 {
 	const char *const *more = im->ingress ? allow_keys : egress_allow_keys;
@@ -40,7 +40,7 @@ static void known_keys(const struct pk_importer *im, const char *known[KEYS_MAX]
 	known[n] = NULL;
 }
 
-/* The key without its direction: "Endpoints"; "" for what isn't a list of peers. */
+/* Returns the key without its direction ("Endpoints"), "" for what isn't a list of peers. */
 static const char *peer_kind(const struct pk_importer *im, const char *key)
 {
 	const char *prefix = im->ingress ? "from" : "to";
@@ -50,7 +50,10 @@ static const char *peer_kind(const struct pk_importer *im, const char *key)
 	return key + strlen(prefix);
 }
 
-/* A list that Cilium takes for absent where it is empty; an empty list of endpoints is none. */
+/*
+ * Returns whether an empty list of this kind counts: Cilium takes it for absent, but for one of
+ * endpoints.
+ */
 static bool counts_when_empty(const char *kind)
 {
 	return strcmp(kind, "Endpoints") == 0 || strncmp(kind, "CIDR", 4) == 0 ||
@@ -62,7 +65,7 @@ static bool is_empty(const struct pk_json *v)
 	return pk_json_type(v) == PK_JSON_ARRAY && !pk_json_first(v);
 }
 
-/* The key that m is read as, without a word: check_keys has said what there is to say. */
+/* Returns the key that m is read as, without a note: check_keys has said what there is to say. */
 static const char *entry_key(struct pk_importer *im, const struct pk_json *entry,
 			     const struct pk_json *m)
 {
@@ -85,7 +88,10 @@ static void check_keys(struct pk_importer *im, const struct pk_json *entry)
 		pk_import_key(im, entry, m, known);
 }
 
-/* A condition or a kind of peer without which an entry would match more than it did. */
+/*
+ * Returns a condition or a kind of peer that can't be carried over, and without which the entry
+ * would match more than it did; NULL: there is none.
+ */
 static const char *entry_loss(struct pk_importer *im, const struct pk_json *entry)
 {
 	static const char *const kinds[] = { "Groups", "Nodes", "FQDNs", NULL };
@@ -113,7 +119,10 @@ static const char *loss_fix(const char *key)
 	return strstr(key, "Groups") ? "name the addresses by CIDR" : NULL;
 }
 
-/* Lists that say nothing where they are empty, and what requirements became of. */
+/*
+ * Returns whether the member is left out: an empty list that says nothing, or requirements, which
+ * were dealt with before.
+ */
 static bool is_left_out(struct pk_importer *im, const struct pk_json *m, const char *key)
 {
 	const char *kind = peer_kind(im, key);
@@ -162,7 +171,10 @@ struct entry {
 	bool selectors;			 /* and some of its selectors match endpoints */
 };
 
-/* as_entities: the same entry once more, for the entities that its selectors match. */
+/*
+ * Writes an entry; with as_entities the same entry once more, for the entities that its selectors
+ * match.
+ */
 static void write_entry(struct pk_importer *im, const struct entry *e, bool as_entities)
 {
 	const struct pk_json *ports = NULL;
@@ -281,7 +293,10 @@ static void import_entry(struct pk_importer *im, const struct pk_json *v)
 	im->quiet = false;
 }
 
-/* Peers that don't fulfil a requirement are denied: it holds for all rules about the endpoint. */
+/*
+ * Writes requirements as denies of peers that don't fulfil them, since a requirement holds for all
+ * rules about the endpoint.
+ */
 static void write_requirements(struct pk_importer *im, const struct pk_json *list)
 {
 	for (const struct pk_json *e = pk_json_first(list); e; e = pk_json_next(e)) {

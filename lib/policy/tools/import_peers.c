@@ -59,7 +59,7 @@ static void say_protected(struct pk_importer *im, const struct pk_json *at, cons
 			    "itself");
 }
 
-/* An element of a list of peers that can't be written. */
+/* Notes an element of a list of peers that can't be written. */
 static void lose_peer(struct pk_importer *im, const struct pk_json *e, const char *fix,
 		      const char *what)
 {
@@ -158,7 +158,7 @@ static void write_service(struct pk_importer *im, const struct pk_json *e)
 	pk_jw_close(&im->w, '}');
 }
 
-/* A namespace's allow names others by matchLabels or In alone. */
+/* Notes a selector of a namespace's allow that names others by anything but matchLabels or In. */
 static void say_unnamed(struct pk_importer *im, const struct pk_json *e,
 			const struct import_selector *sel)
 {
@@ -179,7 +179,7 @@ static void say_unnamed(struct pk_importer *im, const struct pk_json *e,
 			    "must name the others");
 }
 
-/* The endpoints that one selector means, if any; returns the entities. */
+/* Writes the endpoints that one selector means, if any; returns the entities that it matches. */
 static unsigned int write_selector(struct pk_importer *im, const struct pk_json *e)
 {
 	own_selector sel = { 0 };

@@ -14,7 +14,10 @@ static int protocol_number(const char *name)
 	return name && strcasecmp(name, "IGMP") == 0 ? 2 : 0;
 }
 
-/* Cilium compares port names without case, and reads a number with a leading zero as octal. */
+/*
+ * Writes a port. Cilium compares port names without case, and reads a number with a leading zero as
+ * octal.
+ */
 static void write_port_number(struct pk_importer *im, const struct pk_json *m)
 {
 	const char *text = pk_json_string(m);
@@ -65,7 +68,10 @@ static void write_port(struct pk_importer *im, const struct pk_json *port)
 	pk_jw_close(&im->w, '}');
 }
 
-/* {"dns": [{"matchPattern": "*"}]} lets every query through: without it nothing more is allowed. */
+/*
+ * Returns whether the rules are {"dns": [{"matchPattern": "*"}]}, which lets every query through:
+ * without it nothing more is allowed.
+ */
 static bool is_open_dns(const struct pk_json *rules)
 {
 	const struct pk_json *dns = pk_json_get(rules, "dns"), *first = pk_json_first(dns);

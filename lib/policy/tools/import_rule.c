@@ -16,7 +16,10 @@ bool pk_import_object(struct pk_importer *im, const char *key, const struct pk_j
 	return false;
 }
 
-/* Go's JSON reader, behind Cilium's API, takes a key in any case. */
+/*
+ * Returns whether a key as it is written is read as `key`. Go's JSON reader, behind Cilium's API,
+ * takes a key in any case.
+ */
 static bool is_key(const struct pk_importer *im, const char *written, const char *key)
 {
 	return strcmp(written, key) == 0 ||
@@ -77,7 +80,10 @@ static const char *const rule_keys[] = { "description",	 "endpointSelector",  "i
 					 "ingressDeny",	 "egressDeny",	      "log",	 "labels",
 					 "nodeSelector", "enableDefaultDeny", NULL };
 
-/* A list of entries that isn't one is the reader's to refuse. */
+/*
+ * Returns whether the rule has entries in that direction, allows or denies. What isn't a list is
+ * the reader's to refuse.
+ */
 static bool has_entries(const struct pk_importer *im, const struct pk_json *rule,
 			const char *direction)
 {
@@ -94,7 +100,10 @@ static bool has_entries(const struct pk_importer *im, const struct pk_json *rule
 	return false;
 }
 
-/* Cilium takes it where the direction has no entry, and it does nothing there. */
+/*
+ * Writes enableDefaultDeny, but for a direction without entries: there Cilium takes it, and it does
+ * nothing.
+ */
 static void write_default_deny(struct pk_importer *im, const struct pk_json *rule,
 			       const struct pk_json *v)
 {
@@ -117,7 +126,10 @@ static void write_default_deny(struct pk_importer *im, const struct pk_json *rul
 	pk_jw_close(&im->w, '}');
 }
 
-/* Requirements of "ingress" go into "ingressDeny", there or after everything else. */
+/*
+ * Returns the list whose requirements become denies of this one: those of "ingress" go into
+ * "ingressDeny", there or after everything else.
+ */
 static const struct pk_json *requirements_for(const struct pk_importer *im,
 					      const struct pk_json *rule, const char *deny_key)
 {
@@ -164,7 +176,7 @@ static void write_requirements(struct pk_importer *im, const struct pk_json *rul
 			pk_import_entries(im, keys[i], NULL, requirements_for(im, rule, keys[i]));
 }
 
-/* A rule of empty lists alone has no effect. */
+/* Returns whether the rule has no effect, since all its lists are empty. */
 static bool says_nothing(const struct pk_importer *im, const struct pk_json *rule)
 {
 	static const char *const lists[] = { "ingress", "egress", "ingressDeny", "egressDeny",
@@ -179,7 +191,10 @@ static bool says_nothing(const struct pk_importer *im, const struct pk_json *rul
 	return true;
 }
 
-/* A key that Cilium ignored may be a list that was meant: the rule is written, and so refused. */
+/*
+ * Returns whether Cilium reads all keys of the rule. One that it ignored may be a list that was
+ * meant: then the rule is written, and so refused.
+ */
 static bool knows_keys(struct pk_importer *im, const struct pk_json *rule)
 {
 	bool all = true;

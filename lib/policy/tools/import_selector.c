@@ -20,7 +20,7 @@ static bool starts(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* The key without "k8s:" and "any:", which say the same of a pod's labels. */
+/* Returns the key without "k8s:" and "any:", which say the same of a pod's labels. */
 static const char *bare(const char *key)
 {
 	return starts(key, "k8s:") || starts(key, "any:") ? key + 4 : key;
@@ -36,7 +36,10 @@ static bool is_namespace_name(const char *key)
 	return strcmp(bare(key), NAMESPACE_LABELS "kubernetes.io/metadata.name") == 0;
 }
 
-/* A label's key as we write it, NULL where there is no such label here. Caller frees. */
+/*
+ * Returns a label's key as we write it, NULL where there is no such label here. The caller frees
+ * it.
+ */
 static char *map_key(const struct pk_importer *im, const char *key)
 {
 	const char *rest = bare(key);
@@ -173,7 +176,10 @@ bool pk_import_fulfils(const struct import_requirement *req, const char *value)
 	return false;
 }
 
-/* An entity's only label is reserved:NAME without a value; a key without source finds it too. */
+/*
+ * Returns whether the selector matches an entity. Its only label is reserved:NAME without a value;
+ * a key without source finds it too.
+ */
 static bool matches_entity(const struct import_selector *sel, const char *name)
 {
 	for (size_t i = 0; i < sel->n; i++) {
@@ -193,7 +199,10 @@ bool pk_import_is_namespaced(const struct import_requirement *req)
 	return is_namespace(req->written) || starts(bare(req->written), NAMESPACE_LABELS);
 }
 
-/* A policy of Kubernetes confines this selector to endpoints of its namespace, or of any. */
+/*
+ * Returns whether Kubernetes confines this selector to endpoints of the policy's namespace, or of
+ * any.
+ */
 static bool is_scoped(const struct pk_importer *im, const struct import_selector *sel)
 {
 	bool named = false, labelled = false;
@@ -209,7 +218,7 @@ static bool is_scoped(const struct pk_importer *im, const struct import_selector
 	return !named && (im->tenant ? !labelled : !im->about_init);
 }
 
-/* A label that every endpoint has, or none, decides a requirement beforehand. */
+/* Decides the requirements beforehand that are about a label which every endpoint has, or none. */
 static void decide(const struct pk_importer *im, struct import_selector *sel)
 {
 	const char *cluster = im->options->cluster ?: "default";
@@ -321,7 +330,10 @@ void pk_import_expression(struct pk_importer *im, const char *key, enum pk_op op
 	pk_jw_close(&im->w, '}');
 }
 
-/* Two spellings of one label can't be two keys of one name. */
+/*
+ * Returns whether an earlier requirement wrote this key: two spellings of one label can't be two
+ * keys of one name.
+ */
 static bool is_written(const struct import_selector *sel, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

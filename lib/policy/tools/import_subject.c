@@ -6,7 +6,10 @@
 #include "import_private.h"
 #include "own.h"
 
-/* A policy of a namespace is about that namespace's endpoints, whatever its selector says. */
+/*
+ * Decides the requirements on namespaces: a policy of a namespace is about its endpoints, whatever
+ * its selector says. False: it selects none of them.
+ */
 static bool decide_own(struct pk_importer *im, struct import_selector *sel)
 {
 	for (size_t i = 0; i < sel->n && im->form == IMPORT_KUBERNETES && im->tenant; i++) {
@@ -93,7 +96,10 @@ void pk_import_subject_write(struct pk_importer *im, const char *key, const stru
 	pk_import_selector_write(im, key, v, &sel);
 }
 
-/* A tenant's deny means its own namespace, unless an expression speaks of namespaces. */
+/*
+ * Writes one opposite. A tenant's deny means its own namespace, unless an expression speaks of
+ * namespaces.
+ */
 static void write_opposite(struct pk_importer *im, const struct import_requirement *req)
 {
 	static const enum pk_op opposite[] = { [PK_OP_IN] = PK_OP_NOT_IN,

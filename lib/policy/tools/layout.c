@@ -129,7 +129,7 @@ static bool is_text(const struct token *t, const char *text)
 	return t->len == strlen(text) && memcmp(t->text, text, t->len) == 0;
 }
 
-/* Width of the value at token i on one line; *next is behind it. */
+/* Returns the width of the value at token i on one line; *next is behind it. */
 static int flat_width(const struct fmt *f, size_t i, size_t *next)
 {
 	int depth = 0;
@@ -182,7 +182,7 @@ static void new_line(struct fmt *f, int indent, bool blank)
 		pk_str_add(f->out, " ");
 }
 
-/* The column of the next character, from 0. */
+/* Returns the column of the next character, from 0. */
 static int column(const struct fmt *f)
 {
 	const char *line = f->out->len ? memrchr(f->out->text, '\n', f->out->len) : NULL;
@@ -199,7 +199,7 @@ static bool must_break(const struct fmt *f, size_t before)
 
 static void put_value(struct fmt *f, int indent);
 
-/* Comments that stand alone, then those on the line of what was printed last. */
+/* Writes comments: those that stand alone, then those on the line of what was written last. */
 static void put_comments(struct fmt *f, int indent, bool first)
 {
 	for (; is_comment(&f->tokens[f->at]); f->at++) {
@@ -214,7 +214,7 @@ static void put_comments(struct fmt *f, int indent, bool first)
 	}
 }
 
-/* Comments between a key and its value, or a value and its comma, go in front. */
+/* Moves comments between a key and its value, or a value and its comma, to the front. */
 static void hoist_comments(struct fmt *f, size_t end, int indent)
 {
 	for (size_t i = f->at; i < end; i++)
@@ -236,7 +236,7 @@ static void put_key(struct fmt *f, int indent)
 	f->at = end;
 }
 
-/* The comma behind a value, with the comments that stood in front of it behind it. */
+/* Writes the comma behind a value, and behind it the comments that stood in front of it. */
 static void put_comma(struct fmt *f)
 {
 	size_t comma = f->at;

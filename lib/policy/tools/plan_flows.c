@@ -66,7 +66,7 @@ static struct pk_peer no_endpoint(const struct pk_settings *settings, const stru
 	return peer;
 }
 
-/* One end of a flow, before and after. */
+/* Finds one end of a flow, before and after. */
 static void find_end(const struct plan_work *w, const struct owners *owners,
 		     const struct pk_plan_flow *f, int end, struct pk_peer out[2])
 {
@@ -103,7 +103,10 @@ static bool is_world(const char *name)
 	return strncmp(name, "world:", 6) == 0;
 }
 
-/* An address of the world is shown with one that stands for it, of its family. */
+/*
+ * Returns whether the plan's name is that of this end. An address of the world is shown by one that
+ * stands for it, of its family.
+ */
 static bool same_end(const char *name, const char *end)
 {
 	if (is_world(name) && is_world(end))
@@ -112,8 +115,8 @@ static bool same_end(const char *name, const char *end)
 }
 
 /*
- * The line of the plan that a cut connection belongs to: of its port, else of "other ports", else
- * one of its own (another address of the world may differ).
+ * Returns the plan's line that a cut connection belongs to: that of its port, else that of "other
+ * ports", else a new one (another address of the world may differ).
  */
 static struct pk_plan_change *line_of(struct plan_work *w, const struct pk_plan_flow *f,
 				      const char *from, const char *to)

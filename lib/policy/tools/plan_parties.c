@@ -66,7 +66,10 @@ static bool hash_of(const struct plan_work *w, const char *key, uint64_t hash[4]
 	return true;
 }
 
-/* Endpoints of this node and of others are apart, since others judge theirs. */
+/*
+ * Returns the party of these labels. Endpoints of this node and of others are apart, since others
+ * judge theirs.
+ */
 static struct plan_party *party_of(const struct plan_work *w, const uint64_t hash[4], bool remote)
 {
 	for (size_t i = 0; i < w->n_parties; i++)
@@ -112,7 +115,7 @@ int plan_add_endpoints(struct plan_work *w)
 	return 0;
 }
 
-/* An address of the pools is an endpoint's, or nobody's yet. */
+/* Returns whether the address is of the pools, and so an endpoint's, or nobody's yet. */
 static bool in_pools(const struct pk_settings *s, const union pk_addr *addr)
 {
 	for (size_t i = 0; i < s->n_pools; i++)
@@ -158,7 +161,10 @@ static void add_prefix(struct plan_work *w, const struct pk_cidr_rule *cidr)
 		add_both(w, &cidr->except[i].addr);
 }
 
-/* Where the declared services of that name may be reached, and where nothing of them is. */
+/*
+ * Adds addresses where the declared services of that name may be reached, and one where nothing of
+ * them is.
+ */
 static void add_services(struct plan_work *w, const struct pk_entry *e)
 {
 	const struct pk_settings *s = &w->side[1]->settings;

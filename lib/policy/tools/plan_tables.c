@@ -60,7 +60,7 @@ static void table_done(struct table *t)
 	free(t->open);
 }
 
-/* The first entry of a class and direction, as pk_image_finish sorts them. */
+/* Returns the index of the first entry of a class and direction, as pk_image_finish sorts them. */
 static size_t first_of(const struct pk_image *image, uint32_t class_nr, enum pk_dir dir)
 {
 	size_t lo = 0, hi = image->n_verdicts;
@@ -221,7 +221,10 @@ static void tell(struct plan_work *w, const struct plan_pair *pair, size_t first
 		plan_add_pair_change(w, pair, s, got);
 }
 
-/* Neighbours of one verdict are one line; a port that was asked by its name stands alone. */
+/*
+ * Adds lines for the cells that differ. Neighbours of one verdict are one line; a port that was
+ * asked by its name stands alone.
+ */
 static int walk(struct plan_work *w, const struct plan_pair *pair, const struct edges *e,
 		size_t first)
 {
@@ -344,7 +347,7 @@ static void look(struct sweep *s, const union pk_addr *addr, bool known)
 	s->seen[s->n++] = here;
 }
 
-/* An address for each combination of classes that some address has. */
+/* Adds an address for each combination of classes that some address has. */
 static void sweep_lists(struct plan_work *w, const struct pk_cidr_list *const list[LISTS],
 			enum pk_dir dir)
 {

@@ -62,7 +62,7 @@ static int read_peer(struct run *run, const struct expectation *x, const char *k
 	return pk_fix(run->err, -EINVAL, "%s", why.fix);
 }
 
-/* The value as text: a number stands for itself. */
+/* Returns the value as text: a number stands for itself. */
 static const char *text_of(const struct pk_json *v, char buffer[32])
 {
 	int64_t number;

@@ -53,7 +53,7 @@ static void push_doc(struct pk_scenario *c, struct pk_document *doc, struct pk_s
 	c->docs[c->n_docs++] = doc;
 }
 
-/* The document, or what was wrong with it. */
+/* Takes the document, or tells what was wrong with it. */
 static int took(struct pk_scenario *c, int r, struct pk_document *doc,
 		const struct pk_doc_notes *notes, struct pk_str *said, struct pk_err *err)
 {

@@ -18,7 +18,7 @@ static int wrong(const struct reader *r, const struct pk_json *v, const char *ex
 			    pk_json_type_name(pk_json_type(v)), expected);
 }
 
-/* The member as a container of the given type; absent: NULL. */
+/* Finds the member, a container of the given type; absent it is NULL. */
 static int member(const struct reader *r, const struct pk_json *object, const char *key,
 		  enum pk_json_type type, const struct pk_json **out)
 {
@@ -63,7 +63,7 @@ static int read_labels(const struct reader *r, const struct pk_json *object)
 	return ret;
 }
 
-/* A label, "source:*", "*", or ports: "port:http", "port:*", "ports". */
+/* Reads what is unknown: a label, "source:*", "*", or ports ("port:http", "port:*", "ports"). */
 static int read_unknown(const struct reader *r, const struct pk_json *v)
 {
 	const char *name = pk_json_string(v);
@@ -121,7 +121,7 @@ static int read_addresses(const struct reader *r, const struct pk_json *object)
 	return ret;
 }
 
-/* "80/tcp", or "53" for any protocol with ports; a number is as the latter. */
+/* Reads "80/tcp", or "53" for any protocol with ports; a number is as the latter. */
 static int parse_port(const char *text, uint8_t *proto, uint16_t *port)
 {
 	char digits[8];
@@ -176,7 +176,7 @@ static int read_ports(const struct reader *r, const struct pk_json *object)
 
 typedef void (*open_fn)(struct pk_world_endpoint *ep, uint8_t proto, uint16_t port);
 
-/* A port label of the endpoint's own, or a port. */
+/* Reads a port of the endpoint's own, or the label of one. */
 static int read_open(const struct reader *r, const struct pk_json *v, open_fn add)
 {
 	const char *text = pk_json_string(v);

@@ -65,7 +65,7 @@ static void add_token(struct pk_yaml *y, const yaml_event_t *event)
 	};
 }
 
-/* One character of UTF-8, which libyaml has checked. */
+/* Takes one character of UTF-8, which libyaml has checked. */
 static unsigned int take_char(const unsigned char **p)
 {
 	unsigned int c = *(*p)++;
@@ -78,7 +78,7 @@ static unsigned int take_char(const unsigned char **p)
 	return c;
 }
 
-/* ASCII alone, so that a column of the JSON text is a byte of it. */
+/* Adds a string in ASCII alone, so that a column of the JSON text is a byte of it. */
 static void add_string(struct pk_str *out, const unsigned char *text, size_t len)
 {
 	const unsigned char *end = text + len;
@@ -113,7 +113,7 @@ static size_t digits(const char *text)
 	return strspn(text, "0123456789");
 }
 
-/* A number as JSON writes it. */
+/* Returns whether it is a number as JSON writes it. */
 static bool is_number(const char *text)
 {
 	const char *p = text + (*text == '-');
@@ -139,8 +139,9 @@ static bool is_number(const char *text)
 }
 
 /*
- * A number to some reader of YAML: other bases, underscores, sixties, a sign or a point alone.
- * Several points make an address or a version, an empty part between colons an address.
+ * Returns whether some reader of YAML takes it for a number: other bases, underscores, sixties, a
+ * sign or a point alone. Several points make an address or a version, an empty part between colons
+ * an address.
  */
 static bool may_be_number(const char *text)
 {
@@ -158,7 +159,7 @@ static const char *const nothing[] = { "", "~", "null", NULL };
 static const char *const truths[] = { "true", "false", NULL };
 static const char *const unclear[] = { "y", "yes", "on", "n", "no", "off", NULL };
 
-/* The plain word is text to every reader. */
+/* Returns whether the plain word is text to every reader. */
 static bool is_text(const char *text)
 {
 	return !is_one_of(text, nothing) && !is_one_of(text, truths) && !is_one_of(text, unclear) &&
@@ -258,7 +259,7 @@ static int add_value(struct reader *r, const yaml_event_t *event, bool key)
 	}
 }
 
-/* A document that holds nothing is none: a file may begin or end with "---". */
+/* Returns whether a document holds something: a file may begin or end with "---". */
 static bool is_value(const yaml_event_t *event)
 {
 	if (event->type == YAML_SCALAR_EVENT)
@@ -326,7 +327,10 @@ static const struct pk_yaml_token *token_of(const struct pk_yaml *yaml, int json
 	return lo ? &yaml->tokens[lo - 1] : NULL;
 }
 
-/* NULL where the text has no such line: libyaml knows more ends of a line. */
+/*
+ * Returns the beginning of a line, NULL where the text has no such line: libyaml knows more ends of
+ * a line.
+ */
 static const char *line_of(const char *text, int line)
 {
 	for (; line > 1 && *text; line--) {
