@@ -229,6 +229,7 @@ def test_more_tenants_than_are_asked_for(cluster):
     start(cluster)
     a, b = one.add("acme", "api", "web"), two.add("acme", "db", "db")
     knows(one, 2)
+    knows(two, 2)
     names = [f"t{i}" for i in range(64)]
     one.policy("many.json", {"tier": "operator", "rules": [{"endpointSelector": {}, "egress": [{"toEndpoints": [
         {"matchExpressions": [{"key": "nomad:namespace", "operator": "In", "values": names}]}]}]}]})
