@@ -61,6 +61,7 @@ static const struct cli_column columns[] = {
 	{ .name = "ruleSet", .title = "Rule set", .wide = true },
 	{ .name = "policies", .title = "Policies", .wide = true },
 	{ .name = "unknown", .title = "Unknown", .wide = true },
+	{ .name = "eventsLost", .title = "Events lost", .wide = true },
 	{ 0 },
 };
 
@@ -371,6 +372,8 @@ static const struct cli_pair show_pairs[] = {
 	{ "checks", "Checks", false },
 	{ "published", "Published", false },
 	{ "services", "Services", false },
+	{ "eventsLost", "Events lost", false },
+	{ "eventsUnfiled", "Not in flows file", false },
 	{ "limitsRefused", "Limits refused", true },
 	{ "limitsFix", "Limits fix", true },
 	{ 0 },

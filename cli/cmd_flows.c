@@ -89,15 +89,42 @@ static void put_side(struct pk_str *line, const struct cli *cli, const struct pk
 	pk_str_add(line, " ");
 }
 
+static bool is_closed(const struct pk_json *flow)
+{
+	return !strcmp(cli_text(flow, "verdict"), "closed");
+}
+
 static const char *verdict_color(const struct pk_json *flow)
 {
+	if (is_closed(flow) && !strcmp(cli_text(flow, "reason"), "ok"))
+		return NULL;
 	if (!strcmp(cli_text(flow, "verdict"), "allowed"))
 		return *cli_text(flow, "audit") ? CLI_YELLOW : NULL;
 	return CLI_RED;
 }
 
+static void put_sent(struct pk_str *line, const struct pk_json *flow, const char *bytes,
+		     const char *packets)
+{
+	pk_str_addf(line, "%.0f bytes in %.0f", pk_json_number(cli_member(flow, bytes)),
+		    pk_json_number(cli_member(flow, packets)));
+}
+
+/* Writes how a flow ended, how long it lived, and what each side sent, the source first. */
+static void put_end(struct pk_str *line, const struct pk_json *flow)
+{
+	pk_str_add_escaped(line, cli_text(flow, "end"));
+	pk_str_addf(line, " after %.0f s, ", pk_json_number(cli_member(flow, "seconds")));
+	put_sent(line, flow, "bytes", "packets");
+	pk_str_add(line, ", back ");
+	put_sent(line, flow, "replyBytes", "replyPackets");
+	pk_str_add(line, "; ");
+}
+
 static void put_rule(struct pk_str *line, const struct pk_json *flow)
 {
+	if (is_closed(flow))
+		put_end(line, flow);
 	pk_str_addf(line, "%s %s", cli_text(flow, "reason"), cli_text(flow, "direction"));
 	if (*cli_text(flow, "policy")) {
 		pk_str_add(line, ", ");

@@ -36,7 +36,7 @@ static const struct filter filters[] = {
 	THREE("alloc", "ID", PREFIX, "alloc", "allocation, a prefix is enough"),
 	THREE("label", "K=V", LABEL, "labels", "label"),
 	THREE("identity", "N", NUMBER, "identity", "identity"),
-	{ "verdict", "WORD", "denied, allowed, revoked", MEMBER, EITHER, "verdict" },
+	{ "verdict", "WORD", "denied, allowed, revoked, closed", MEMBER, EITHER, "verdict" },
 	{ "reason", "NAME", "reason, like policy-denied", MEMBER, EITHER, "reason" },
 	{ "protocol", "NAME", "tcp, udp, icmp, icmpv6", MEMBER, EITHER, "protocol" },
 	{ "direction", "WORD", "egress, ingress", MEMBER, EITHER, "direction" },
@@ -64,7 +64,12 @@ static const struct filter *filter_of(const char *option)
 
 static bool is_verdict(const char *word)
 {
-	return !strcmp(word, "denied") || !strcmp(word, "allowed") || !strcmp(word, "revoked");
+	static const char *const words[] = { "denied", "allowed", "revoked", "closed" };
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(words); i++)
+		if (!strcmp(word, words[i]))
+			return true;
+	return false;
 }
 
 static int check_value(const struct cli *cli, const struct filter *f, const char *value)
@@ -75,7 +80,8 @@ static int check_value(const struct cli *cli, const struct filter *f, const char
 	if (f->what == IP && pk_prefix_parse(value, &prefix) < 0)
 		return cli_usage(cli, "-%s: \"%s\" is no address or prefix", f->option, value);
 	if (strcmp(f->option, "verdict") == 0 && !is_verdict(value))
-		return cli_usage(cli, "-verdict \"%s\" is none of denied, allowed, revoked", value);
+		return cli_usage(cli, "-verdict \"%s\" is none of denied, allowed, revoked, closed",
+				 value);
 	if (strcmp(f->option, "reason") == 0 && pk_reason_parse(value) < 0)
 		return cli_usage(cli, "-reason: none is called \"%s\"; picket reasons lists them",
 				 value);

@@ -47,6 +47,7 @@ struct pk_config {
 	uint64_t flows_max_size;
 	int64_t flows_keep;
 	char flows_allowed[16];	   /* none | new */
+	bool flows_closed;	   /* each flow that ended is told, with what it sent */
 	char http_listen[64];	   /* ADDRESS:PORT of /metrics; "" = none */
 	struct pk_paths paths;	   /* the paths below root */
 	struct pk_err no_resolver; /* why guests get no resolver where nobody wanted that; "" */

@@ -195,6 +195,8 @@ static const struct pk_schema_key flows_keys[] = {
 	AT("maxSize", max_size, flows_max_size, "of one file"),
 	AT("keep", keep, flows_keep, "files"),
 	AT("allowed", allowed, flows_allowed, "whether new allowed flows are written, too"),
+	AT("closed", pk_form_bool, flows_closed,
+	   "whether flows that ended are, with what was sent"),
 	END,
 };
 static const struct pk_schema flows = { .form = PK_FORM_OBJECT, .keys = flows_keys };

@@ -11,6 +11,7 @@ import time
 
 from harness import CniError, Failed, Guest, Node, NodeOptions, Snapshot, wait_for
 from harness.guest import accelerator, files_for
+from harness.servers import Resolver
 from harness.shell import binary
 
 import reach
@@ -21,6 +22,7 @@ OPENED = ("beta/api", "acme/db", "tcp")
 CLOSED = ("acme/api", "acme/db", "ping")
 OWNER = 65534
 PINGS = 60
+NAME, ADDRESS = "shop.example", "198.51.100.80"	# the world's resolver knows it
 PUBLISHED = 24000			# and up: the node's port for each guest's 8080
 
 
@@ -40,6 +42,9 @@ class Story:
     def attach(self):
         node, screen = self.node, self.screen
         files_for(node)
+        # The conflist names no resolver, as shipped: guests are told what the node itself asks.
+        node.write_root("etc/resolv.conf", f"nameserver {node.world.address}\n")
+        Resolver(node.world.inside(), ADDRESS)
         self.empty = Snapshot(node)
         node.start_picketd()
         for place in (node, node.world):
@@ -75,6 +80,7 @@ class Story:
         reach.show(self.screen, self.base)
         self._judge(self.base)
         self._same_over_ipv6()
+        self._names()
         self._published()
 
     def _expected(self, source, target):
@@ -100,6 +106,15 @@ class Story:
             if reached != (self._expected(source, target)[0] == "allowed"):
                 wrong.append(f"{source} -> {target}: {'reached' if reached else 'denied'}")
         self.screen.check(not wrong, "over IPv6 the same", "\n".join(wrong))
+
+    def _names(self):
+        """By the resolver of the node's resolv.conf, which each guest heard of by DHCP."""
+        asked = {name: guest.start("resolve", NAME) for name, guest in self.guests.items()}
+        answers = {name: self.guests[name].wait(question, 60) for name, question in asked.items()}
+        wrong = [f"{name}: {' '.join(words)}" for name, words in answers.items()
+                 if words != ["ok", ADDRESS]]
+        self.screen.check(not wrong, f"each guest resolves {NAME} at the node's own resolver, "
+                          f"{self.targets['world']}, which DHCP named", "\n".join(wrong))
 
     def _published(self):
         """From the world, at the node's address and each guest's own port of it."""

@@ -11,6 +11,7 @@ from harness import Node, NodeOptions, wait_for
 from harness.guest import files_for, kernel_words
 from harness.nomad import Cluster
 from harness.nomad_guest import NomadGuest
+from harness.servers import Resolver
 from harness.shell import TREE, Failed
 
 TENANTS = ("acme", "beta")
@@ -27,6 +28,7 @@ POLICY = {
     }],
 }
 POLICY_KEY = "picket/v1/default/policies/tenants/acme/db-only-sql"
+NAME, RESOLVED = "shop.example", "198.51.100.80"		# what the world's resolver knows
 JOB = os.path.join(TREE, "examples/nomad/shop.nomad.hcl")
 
 
@@ -59,7 +61,12 @@ class Story:
             self.cluster.namespace(tenant)
 
     def open_world(self):
-        """What lies behind the uplink echoes TCP on port 8080, as each guest does."""
+        """
+        What lies behind the uplink echoes TCP on port 8080, as each guest does, and resolves names. The
+        conflist names no resolver, as shipped, so guests are told what the node itself asks.
+        """
+        self.node.write_root("etc/resolv.conf", f"nameserver {self.node.world.address}\n")
+        Resolver(self.node.world.inside(), RESOLVED)
         self.node.world.popen(["busybox", "nc", "-ll", "-p", "8080", "-e", "cat"],
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self.addresses[WORLD] = self.node.world.address
@@ -124,10 +131,12 @@ class Story:
                      (("beta", "api"), ("beta", "db"), "tcp"): True})
 
     def world_and_back(self):
-        """Each guest reaches the world, and the world each guest by its published port."""
+        """
+        Each guest reaches the world, resolves a name there, and is reached by its published port.
+        """
         self.expect({(guest, WORLD, protocol): True for guest in self.guests
                      for protocol in ("ping", "tcp")})
-        wrong = []
+        wrong = self.unresolved()
         for guest in self.guests:
             assert len(self.published[guest]) == 1, f"{guest}: publishes {self.published[guest]}"
             address, port = self.published[guest][0]
@@ -140,6 +149,17 @@ class Story:
             if not reached:
                 wrong.append(f"{guest} by {address}:{port}: {done.stdout!r}")
         assert not wrong, "\n".join(wrong + [self.node.log()[-3000:]])
+
+    def unresolved(self):
+        """Which guests don't resolve NAME by the resolver that DHCP named."""
+        asked = {guest: self.guests[guest].start("resolve", NAME) for guest in self.guests}
+        wrong = []
+        for guest, question in asked.items():
+            words = self.guests[guest].wait(question, 20)
+            self.say(f"  {'/'.join(guest):<10} resolves {NAME}: {words[-1]}")
+            if words != ["ok", RESOLVED]:
+                wrong.append(f"{guest} resolves {NAME}: {words}")
+        return wrong
 
     def policy_in_consul(self):
         """One key: api's SQL and nothing else reaches db; deleted, all is as before."""

@@ -21,7 +21,8 @@ const char *pk_limit_name(enum pk_limit limit)
 		[PK_LIMIT_BYTES + PK_INGRESS] = "bytes in",
 		[PK_LIMIT_PACKETS + PK_EGRESS] = "packets out",
 		[PK_LIMIT_PACKETS + PK_INGRESS] = "packets in",
-		[PK_LIMIT_NEW_FLOWS] = "new flows",
+		[PK_LIMIT_NEW_FLOWS + PK_EGRESS] = "new flows out",
+		[PK_LIMIT_NEW_FLOWS + PK_INGRESS] = "new flows in",
 		[PK_LIMIT_FLOWS] = "live flows",
 	};
 
@@ -134,7 +135,8 @@ const struct pk_schema pk_form_both_or_null = {
 const struct pk_schema_key pk_limits_keys[] = {
 	AT("bytesPerSecond", both, PK_LIMIT_BYTES, "out and in, as the endpoint sees it"),
 	AT("packetsPerSecond", both, PK_LIMIT_PACKETS, "likewise"),
-	AT("newFlowsPerSecond", count, PK_LIMIT_NEW_FLOWS, NULL),
+	AT("newFlowsPerSecond", both, PK_LIMIT_NEW_FLOWS,
+	   "begun by the endpoint, and from outside"),
 	AT("flows", flows, PK_LIMIT_FLOWS, "live ones"),
 	{ .name = NULL },
 };

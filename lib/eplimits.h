@@ -13,11 +13,11 @@
 #include "schema.h"
 
 enum pk_limit {
-	PK_LIMIT_BYTES = 0,   /* a second; + enum pk_dir */
-	PK_LIMIT_PACKETS = 2, /* a second; + enum pk_dir */
-	PK_LIMIT_NEW_FLOWS = 4,
-	PK_LIMIT_FLOWS = 5,
-	PK_LIMIT_COUNT = 6,
+	PK_LIMIT_BYTES = 0,	/* a second; + enum pk_dir */
+	PK_LIMIT_PACKETS = 2,	/* a second; + enum pk_dir */
+	PK_LIMIT_NEW_FLOWS = 4, /* a second; + enum pk_dir: begun by the endpoint, from outside */
+	PK_LIMIT_FLOWS = 6,
+	PK_LIMIT_COUNT = 7,
 };
 
 struct pk_limits {
@@ -56,8 +56,8 @@ bool pk_limits_any(const struct pk_limits *limits);
 enum pk_limit pk_limits_beyond(const struct pk_limits *limits, const struct pk_limits *most);
 
 /*
- * An object of bytesPerSecond, packetsPerSecond (a number, or { "in", "out" } as the endpoint sees
- * it), newFlowsPerSecond and flows, of whichever file. What it lacks stays.
+ * An object of bytesPerSecond, packetsPerSecond, newFlowsPerSecond (a number, or { "in", "out" } as
+ * the endpoint sees it) and flows, of whichever file. What it lacks stays.
  */
 int pk_limits_read(const struct pk_json_doc *doc, const struct pk_json *value,
 		   struct pk_limits *limits, struct pk_err *err);

@@ -49,29 +49,30 @@ static bool is_gone(const struct pk_bpf *bpf, const struct pk_flow *flow, int si
 }
 
 /*
- * Returns whether a copy of the flow looks as if the flow were over. The copy may be old, so the
- * program looks again at each such one. A copy of an alias tells nothing, so the program is asked
- * about every alias.
+ * Returns whether a copy of the flow looks as if the flow were over since that moment. The copy may
+ * be old, so the program looks again at each such one. A copy of an alias tells nothing, so the
+ * program is asked about every alias.
  */
-static bool looks_over(const struct pk_bpf *bpf, const struct pk_flow *flow, uint32_t now,
+static bool looks_over(const struct pk_bpf *bpf, const struct pk_flow *flow, uint32_t since,
 		       uint32_t hz)
 {
 	if (flow->kind != PK_FLOW_PRIMARY)
 		return true;
-	return pk_flow_expired(flow, now - GRACE_S * hz, hz) || is_gone(bpf, flow, 0) ||
-	       is_gone(bpf, flow, 1);
+	return pk_flow_expired(flow, since, hz) || is_gone(bpf, flow, 0) || is_gone(bpf, flow, 1);
 }
 
 static int reap_copies(const struct pk_bpf *bpf, struct pk_flows_walk *walk,
 		       const struct pk_flow_key *keys, const struct pk_flow *flows, uint32_t n)
 {
 	struct reap_packet answer = { 0 };
-	uint32_t now, hz = pk_jiffies_a_second();
-	int r = pk_flows_now(bpf, &now, NULL);
+	uint32_t since, hz = pk_jiffies_a_second();
+	int r = pk_flows_now(bpf, &since, NULL);
 
+	if (!walk->at_once)
+		since -= GRACE_S * hz;
 	for (uint32_t i = 0; i < n && r == 0; i++) {
 		walk->seen++;
-		if (!looks_over(bpf, &flows[i], now, hz))
+		if (!looks_over(bpf, &flows[i], since, hz))
 			continue;
 		r = reap(bpf, &keys[i], &answer);
 		walk->ended += answer.ended;

@@ -16,12 +16,13 @@ int pk_flows_now(const struct pk_bpf *bpf, uint32_t *jiffies, struct pk_err *err
 struct pk_flows_walk {
 	uint32_t at; /* the kernel's cursor */
 	bool under_way;
+	bool at_once;	      /* what is over goes now, not a minute later */
 	uint64_t seen, ended; /* entries of the walk that is under way, or that ended last */
 };
 
 /*
- * Looks at about n more entries and deletes those that have been over for a minute and those whose
- * endpoint is gone. Returns 1 where the walk is through, 0 where there is more, or -errno.
+ * Looks at about n more entries and deletes those that have been over for a minute (at_once: that
+ * are over) and those whose endpoint is gone. Returns 1 where the walk is through, 0 where there is more, or -errno.
  */
 int pk_flows_reap(const struct pk_bpf *bpf, struct pk_flows_walk *walk, uint32_t n,
 		  struct pk_err *err);

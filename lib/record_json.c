@@ -16,6 +16,7 @@
 
 #define RECORD_VERSION 1
 #define PORTS_MAX      4096
+#define NEW_FLOWS_IN   "ingressNewFlowsPerSecond"
 
 /* A record keeps these kinds of values, which other files have no need of. */
 
@@ -280,7 +281,8 @@ static const struct pk_schema_key keys[] = {
 	MUST("ingressBytesPerSecond", number, limits.of[PK_LIMIT_BYTES + PK_INGRESS]),
 	MUST("egressPacketsPerSecond", number, limits.of[PK_LIMIT_PACKETS + PK_EGRESS]),
 	MUST("ingressPacketsPerSecond", number, limits.of[PK_LIMIT_PACKETS + PK_INGRESS]),
-	MUST("newFlowsPerSecond", number, limits.of[PK_LIMIT_NEW_FLOWS]),
+	MUST("newFlowsPerSecond", number, limits.of[PK_LIMIT_NEW_FLOWS + PK_EGRESS]),
+	LATER(NEW_FLOWS_IN, number, limits.of[PK_LIMIT_NEW_FLOWS + PK_INGRESS]),
 	MUST("flowBudget", number, limits.of[PK_LIMIT_FLOWS]),
 	LATER("jobLimits", limits, job_limits),
 	LATER("egressBandwidth", number, bandwidth.of[PK_LIMIT_BYTES + PK_EGRESS]),
@@ -317,6 +319,15 @@ void pk_record_encode(const struct pk_record *record, struct pk_str *out)
 	pk_str_add(out, "\n");
 }
 
+/* A record of before has one word for both directions. */
+static void read_new_flows(const struct pk_json_doc *doc, struct pk_record *record)
+{
+	uint32_t *of = &record->limits.of[PK_LIMIT_NEW_FLOWS];
+
+	if (!pk_json_get(pk_json_root(doc), NEW_FLOWS_IN))
+		of[PK_INGRESS] = of[PK_EGRESS];
+}
+
 static int check_version(const struct pk_json_doc *doc, struct pk_err *err)
 {
 	const struct pk_json_range any = { 0, UINT32_MAX };
@@ -339,7 +350,9 @@ int pk_record_decode(const char *name, const char *text_, size_t len, struct pk_
 		r = check_version(doc, err);
 	if (r == 0)
 		r = pk_schema_read(&record_form, doc, pk_json_root(doc), &read, err);
-	if (r == 0)
+	if (r == 0) {
+		read_new_flows(doc, &read);
 		*record = PK_MOVE(read, (struct pk_record){ 0 });
+	}
 	return r;
 }

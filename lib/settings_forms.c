@@ -328,7 +328,8 @@ static const struct pk_schema job_most = {
 static const struct pk_schema_key limit_keys[] = {
 	AT("flowsPerEndpoint", flow_budget, flow_budget,
 	   "live flows; more than at the first load after a boot count from the next on"),
-	{ "newFlowsPerSecond", &new_flows, "0: no limit", false, 0 },
+	{ "newFlowsPerSecond", &new_flows,
+	  "begun by the endpoint, and as many from outside; 0: no limit", false, 0 },
 	AT("bytesPerSecond", pk_form_both_or_null, limits.of[PK_LIMIT_BYTES],
 	   "out and in, as the endpoint sees it; null: no limit"),
 	AT("packetsPerSecond", pk_form_both_or_null, limits.of[PK_LIMIT_PACKETS],

@@ -27,8 +27,8 @@ void pk_settings_limits(const struct pk_settings *s, struct pk_limits *limits)
 {
 	*limits = s->limits;
 	limits->of[PK_LIMIT_FLOWS] = s->flow_budget;
-	if (s->new_flows_given)
-		limits->of[PK_LIMIT_NEW_FLOWS] = s->new_flows_per_s;
+	for (int dir = 0; dir < 2 && s->new_flows_given; dir++)
+		limits->of[PK_LIMIT_NEW_FLOWS + dir] = s->new_flows_per_s;
 }
 
 void pk_settings_copy_networks(struct pk_settings *to, const struct pk_settings *from)

@@ -18,8 +18,8 @@ void pk_endpoint_limits_put(const struct pk_bpf *bpf, const struct pk_limits_hel
 		ep->bytes_per_s[dir] = of[PK_LIMIT_BYTES + dir];
 		ep->packets_per_s[dir] = of[PK_LIMIT_PACKETS + dir];
 		ep->burst[dir] = held->burst[dir];
+		ep->new_flows_per_s[dir] = of[PK_LIMIT_NEW_FLOWS + dir];
 	}
-	ep->new_flows_per_s = of[PK_LIMIT_NEW_FLOWS];
 	ep->flow_budget = flows < bpf->node.flow_budget ? flows : 0;
 }
 
@@ -35,8 +35,8 @@ static void store_all(struct pk_endpoint *ep, const struct pk_endpoint *want)
 		store(&ep->bytes_per_s[dir], want->bytes_per_s[dir]);
 		store(&ep->packets_per_s[dir], want->packets_per_s[dir]);
 		store(&ep->burst[dir], want->burst[dir]);
+		store(&ep->new_flows_per_s[dir], want->new_flows_per_s[dir]);
 	}
-	store(&ep->new_flows_per_s, want->new_flows_per_s);
 	store(&ep->flow_budget, want->flow_budget);
 }
 
@@ -45,7 +45,8 @@ static bool same(const struct pk_endpoint *a, const struct pk_endpoint *b)
 	return memcmp(a->bytes_per_s, b->bytes_per_s, sizeof(a->bytes_per_s)) == 0 &&
 	       memcmp(a->packets_per_s, b->packets_per_s, sizeof(a->packets_per_s)) == 0 &&
 	       memcmp(a->burst, b->burst, sizeof(a->burst)) == 0 &&
-	       a->new_flows_per_s == b->new_flows_per_s && a->flow_budget == b->flow_budget;
+	       memcmp(a->new_flows_per_s, b->new_flows_per_s, sizeof(a->new_flows_per_s)) == 0 &&
+	       a->flow_budget == b->flow_budget;
 }
 
 int pk_endpoint_limit(struct pk_bpf *bpf, uint32_t slot, const struct pk_limits_held *held,

@@ -44,6 +44,15 @@ int pk_counter_row(const struct pk_bpf *bpf, uint32_t slot,
 	return 0;
 }
 
+uint64_t pk_events_lost(const struct pk_bpf *bpf, uint32_t slot)
+{
+	struct pk_bucket b = { 0 };
+
+	if (slot > bpf->node.capacity || pk_map_get(bpf->map[PK_MAP_BUCKETS], &slot, &b) < 0)
+		return 0;
+	return b.tokens[PK_BUCKET_EVENTS_LOST];
+}
+
 static uint64_t used_slots(const struct pk_bpf *bpf)
 {
 	uint64_t n = 0;

@@ -59,9 +59,9 @@ static __always_inline __u32 event_keep(__u32 burst)
 	return size ? used * burst / size : 0;
 }
 
-static __always_inline bool event_affordable(const struct pk_pkt *pkt, struct pk_bucket *b)
+static __always_inline bool event_affordable(__u32 tenant_nr, struct pk_bucket *b)
 {
-	__u32 share = pkt->tenant & 1023;
+	__u32 share = tenant_nr & 1023;
 	__u64 *tenant = bpf_map_lookup_elem(&tenant_events, &share);
 
 	if (!tenant || !pk_bucket_take(&b->tokens[PK_BUCKET_EVENTS], PK_EVENTS_PER_S,
@@ -71,30 +71,55 @@ static __always_inline bool event_affordable(const struct pk_pkt *pkt, struct pk
 			      event_keep(PK_TENANT_EVENTS));
 }
 
+static __always_inline void event_is_lost(struct pk_bucket *b)
+{
+	__sync_fetch_and_add(&b->tokens[PK_BUCKET_EVENTS_LOST], 1);
+}
+
+/* Returns how many events were lost that no event has told of yet; this one does. */
+static __always_inline __u64 event_untold(struct pk_bucket *b)
+{
+	__u64 told = READ_ONCE(b->tokens[PK_BUCKET_EVENTS_TOLD]);
+	__u64 lost = READ_ONCE(b->tokens[PK_BUCKET_EVENTS_LOST]);
+
+	if (likely(lost == told))
+		return 0;
+	/* Where another CPU was quicker, its event tells of them. */
+	if (__sync_val_compare_and_swap(&b->tokens[PK_BUCKET_EVENTS_TOLD], told, lost) != told)
+		return 0;
+	return lost - told;
+}
+
+/* A packet that is denied after policy allowed it is no new flow. */
+static __always_inline __u8 event_type(const struct pk_pkt *pkt, int reason)
+{
+	if (!pkt->event || (reason && pkt->event == PK_EVENT_ALLOWED))
+		return PK_EVENT_DENIED;
+	return pkt->event;
+}
+
 /* Sends the event. A failure is counted as lost and changes nothing else. Verified on its own. */
 __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reason)
 {
 	struct pk_bucket *b;
 	struct pk_event *e;
-	__u64 lost;
 
 	if (!pkt || !event_wanted())
 		return 0;
 	b = bucket_of(pkt->slot);
 	if (!b)
 		return 0;
-	lost = b->tokens[PK_BUCKET_EVENTS_LOST];
 	e = NULL;
-	if (event_affordable(pkt, b))
+	if (event_affordable(pkt->tenant, b))
 		e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
-		__sync_fetch_and_add(&b->tokens[PK_BUCKET_EVENTS_LOST], 1);
+		event_is_lost(b);
 		return 0;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
 	event_fill(e, pkt);
 	e->version = PK_EVENT_VERSION;
-	e->type = pkt->event ? pkt->event : PK_EVENT_DENIED;
+	e->type = event_type(pkt, reason);
 	e->reason = reason;
 	e->dir = pkt->count_dir;
 	e->slot = pkt->count_slot;
@@ -102,9 +127,7 @@ __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reas
 	e->ns = bpf_ktime_get_boot_ns();
 	e->revision = PK_WORD_REVISION(pkt->word);
 	e->length = skb->len;
-	e->lost = lost;
-	/* Other CPUs may have lost more meanwhile: only what is told is taken off. */
-	__sync_fetch_and_add(&b->tokens[PK_BUCKET_EVENTS_LOST], -lost);
+	e->lost = event_untold(b);
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }

@@ -185,19 +185,14 @@ static __always_inline int flow_put(const struct pk_flow_key *key, const struct 
 	return (int)bpf_map_update_elem(&flows, key, flow, BPF_NOEXIST);
 }
 
-/* Deletes the flow under key, which is over, and its alias before it. */
-static __always_inline void flow_end(struct pk_scratch *s, const struct pk_flow *flow,
-				     const struct pk_flow_key *key)
+/* Makes the tuple of what the flow's responder sends. */
+static __always_inline void flow_answer_key(struct pk_flow_key *answer, const struct pk_flow *flow,
+					    const struct pk_flow_key *key)
 {
-	const struct pk_flow *alias;
-
-	if (unlikely(flow->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION))) {
-		flow_alias_key(&s->alias, flow, key);
-		alias = bpf_map_lookup_elem(&flows, &s->alias);
-		if (alias && alias->kind == PK_FLOW_ALIAS && flow_key_same(&alias->primary, key))
-			bpf_map_delete_elem(&flows, &s->alias);
-	}
-	bpf_map_delete_elem(&flows, key);
+	if (unlikely(flow->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION)))
+		flow_alias_key(answer, flow, key);
+	else
+		flow_key_mirror(answer, key);
 }
 
 /* Fills in how the packets of that role go on. */
@@ -285,7 +280,7 @@ static __always_inline void flow_hint(const struct pk_flow *flow)
 	if (!n || !b)
 		return;
 	b->tokens[PK_BUCKET_PLACE] = flow->place - owner * n->flow_budget;
-	b->tokens[PK_BUCKET_FULL] = 0;
+	b->tokens[PK_BUCKET_FULL + PK_EGRESS] = b->tokens[PK_BUCKET_FULL + PK_INGRESS] = 0;
 }
 
 /* Returns whether the packet is from outside, under an address that anybody there can write. */
@@ -297,12 +292,12 @@ static __always_inline bool flow_is_foreign(const struct pk_flow *flow, const st
 /*
  * Takes a RST back when the endpoint sends on: its stack alone knows whether the sequence number of
  * one from outside is the connection's (RFC 5961), and goes on where it isn't. Other packets of the
- * outside end prove nothing.
+ * outside end prove nothing, and one that the endpoint answers for the second time opens nothing.
  */
 static __always_inline void flow_contradict(struct pk_flow *flow, const struct pk_pkt *pkt)
 {
 	if (flow->state == PK_FLOW_RESET && !flow_is_foreign(flow, pkt))
-		flow->state = PK_FLOW_OPEN;
+		flow->state = flow->scale & PK_FLOW_GOES_ON ? PK_FLOW_OPEN : PK_FLOW_NEW;
 }
 
 /*
@@ -342,6 +337,25 @@ static __always_inline bool flow_is_stream(const struct pk_flow *flow, const str
 }
 
 /*
+ * Returns whether the packet makes a new flow an answered one: any of the responder's does. A TCP
+ * connection has begun once its initiator acknowledges that answer, which nobody can who writes a
+ * source address that isn't his: else each such SYN would hold a place for as long as an open
+ * connection may rest.
+ */
+static __always_inline bool flow_is_answered(const struct pk_flow *flow, const struct pk_pkt *pkt)
+{
+	if (pkt->proto != IPPROTO_TCP)
+		return pkt->role;
+	return !pkt->role && flow->packets[1] && pkt->tcp_flags & PK_TH_ACK;
+}
+
+/* Returns whether no packet of the responder's was seen. */
+static __always_inline bool flow_is_unheard(const struct pk_flow *flow)
+{
+	return flow->state == PK_FLOW_NEW && !flow->packets[1];
+}
+
+/*
  * Updates counters and time-out for a packet that passes. Two CPUs that carry one direction of a
  * flow may lose a count to each other, never a state: states only go up.
  */
@@ -352,10 +366,12 @@ static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flo
 
 	flow->packets[role]++;
 	flow->bytes[role] += len;
-	if (unlikely(role && flow->state == PK_FLOW_NEW))
-		flow->state = PK_FLOW_OPEN;
-	else if (unlikely(flow_is_stream(flow, pkt, now)))
+	if (unlikely(flow->state == PK_FLOW_NEW)) {
+		if (flow_is_answered(flow, pkt))
+			flow->state = PK_FLOW_OPEN;
+	} else if (unlikely(flow_is_stream(flow, pkt, now))) {
 		flow->state = PK_FLOW_STREAM;
+	}
 	if (pkt->proto == IPPROTO_TCP && unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST)) &&
 	    !(pkt->flags & PK_PKT_STRAY)) {
 		flow_state_tcp(flow, pkt);
@@ -408,6 +424,17 @@ static __always_inline bool flow_side_same(const struct pk_flow *flow, int side)
 		return true;
 	ep = bpf_map_lookup_elem(&endpoints, &slot);
 	return ep && ep->opened == flow->opened[side];
+}
+
+/*
+ * Returns whether the side's endpoint is open, and as it was when the flow was made: one that was
+ * closed opens under another revision, and then its flows are over.
+ */
+static __always_inline bool flow_alive(const struct pk_flow *flow, int side)
+{
+	__u32 slot = READ_ONCE(flow->slot[side]);
+
+	return !slot || (flow_word(slot) && flow_side_same(flow, side));
 }
 
 /*

@@ -53,6 +53,7 @@ static __always_inline int guard_denied(const struct pk_flow *flow, struct pk_pk
 	bool there = flow->flags & PK_FLOW_AT_RESPONDER;
 
 	pkt->verdict.live.rule = flow->rule;
+	pkt->verdict.live.rank = flow->rank;
 	pkt->count_slot = flow->slot[there];
 	pkt->count_dir = there ? PK_INGRESS : PK_EGRESS;
 	return reason;
@@ -261,7 +262,7 @@ static __always_inline void guard_begin(struct pk_scratch *s)
 static __always_inline int guard_end(struct pk_scratch *s, int reason)
 {
 	if (unlikely(reason && s->made))
-		place_end(s);
+		pk_flow_close(CLOSE_MADE);
 	return reason;
 }
 

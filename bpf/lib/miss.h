@@ -51,7 +51,7 @@ static __always_inline struct pk_flow *miss_crossed(struct pk_scratch *s, __u32 
 		return NULL;
 	flow_key_mirror(&s->old, &s->key);
 	flow = bpf_map_lookup_elem(&flows, &s->old);
-	if (likely(!flow) || flow->kind != PK_FLOW_PRIMARY || flow->state != PK_FLOW_NEW ||
+	if (likely(!flow) || flow->kind != PK_FLOW_PRIMARY || !flow_is_unheard(flow) ||
 	    pk_flow_expired(flow, now, pk_hz))
 		return NULL;
 	s->key = s->old;
@@ -99,7 +99,7 @@ __noinline int pk_miss_decide(struct __sk_buff *skb, __u32 again)
 	if (!pk_flow_expired(flow, now, pk_hz) && miss_same(flow, s) &&
 	    !flow_begins_anew(flow, &s->pkt) && !nat_is_lost(flow, s))
 		return miss_again(skb, s, flow, now);
-	place_end(s);
+	pk_flow_close(CLOSE_KEY); /* its place is free as soon as the flow is absent */
 	s->pkt.tail = again;
 	return PK_REASON_OK;
 }

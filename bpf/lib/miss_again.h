@@ -45,6 +45,7 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 			flags |= PK_FLOW_AT_RESPONDER;
 		flow->flags = flags;
 		flow->rule = s->pkt.verdict.live.rule;
+		flow->rank = s->pkt.verdict.live.rank;
 		flow->judged = now;
 		if (!flow->reason)
 			flow->revoked = now; /* read only while it is denied */

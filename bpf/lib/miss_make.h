@@ -42,18 +42,20 @@ static __always_inline void miss_side(struct pk_flow *flow, int side, const stru
 	flow->opened[side] = ep ? ep->opened : 0;
 }
 
-static __always_inline bool miss_rate(const struct pk_endpoint *ep, __u32 slot)
+/* Takes a token for a new flow that the endpoint begins (PK_EGRESS), or somebody outside. */
+static __always_inline bool miss_rate(const struct pk_endpoint *ep, __u32 slot, enum pk_dir begun)
 {
+	__u32 rate = READ_ONCE(ep->new_flows_per_s[begun & 1]);
 	struct pk_bucket *b = bucket_of(slot);
 	const struct pk_node *n;
-	__u32 rate = READ_ONCE(ep->new_flows_per_s);
 
 	n = node_get();
 	if (!rate && n)
 		rate = n->new_flows_per_s;
 	if (!rate)
 		return true;
-	return b && bucket_take(&b->tokens[PK_BUCKET_NEW_FLOWS], rate, 2 * (__u64)rate, 1);
+	return b &&
+	       bucket_take(&b->tokens[PK_BUCKET_NEW_FLOWS + (begun & 1)], rate, 2 * (__u64)rate, 1);
 }
 
 /* Fills in everything of a new flow but its words: without them nobody takes it for judged. */
@@ -70,6 +72,7 @@ static __always_inline void miss_fill(struct pk_scratch *s, __u32 len, __u32 pla
 	flow->judged = flow->begun = now;
 	flow->expires = now + flow_seconds(&s->key, PK_FLOW_NEW) * pk_hz;
 	flow->rule = s->pkt.verdict.live.rule;
+	flow->rank = s->pkt.verdict.live.rank;
 	flow->place = place;
 	flow->flags = miss_way(&s->pkt) | s->translation;
 	if (s->translation) {
@@ -123,7 +126,7 @@ static __always_inline int miss_one_of_two(struct pk_scratch *s, __u32 now)
 		bpf_map_delete_elem(&flows, &s->key);
 		return PK_REASON_TUPLE_TAKEN;
 	}
-	if (other->state != PK_FLOW_NEW || other->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION) ||
+	if (!flow_is_unheard(other) || other->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION) ||
 	    pk_flow_expired(other, now, pk_hz) || flow_key_same(mirror, &s->key))
 		return PK_REASON_OK;
 	bpf_map_delete_elem(&flows, pk_addr_below(&s->key.src, &s->key.dst) ? mirror : &s->key);
@@ -169,13 +172,14 @@ static __always_inline int miss_put(struct pk_scratch *s, __u32 now)
 /* Makes the flow. Its owner pays: the initiator where that is local, else the responder. */
 static __always_inline int miss_insert(struct __sk_buff *skb, struct pk_scratch *s, __u32 now)
 {
-	__u32 owner = s->end[0].slot ? s->end[0].slot : s->end[1].slot, place;
+	enum pk_dir begun = s->end[0].slot ? PK_EGRESS : PK_INGRESS;
+	__u32 owner = s->end[begun].slot, place;
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &owner);
 	int reason = PK_REASON_OK;
 
-	if (!ep || !miss_rate(ep, owner))
+	if (!ep || !miss_rate(ep, owner, begun))
 		return PK_REASON_FLOW_RATE;
-	place = place_take(s, owner, now);
+	place = place_take(s, owner, begun, now);
 	if (!place)
 		return PK_REASON_FLOW_BUDGET;
 	PK_STALL(PLACE_TAKEN);

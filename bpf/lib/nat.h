@@ -42,7 +42,7 @@ static __always_inline bool nat_was_over(struct pk_scratch *s, const struct pk_f
 	if (flow && flow->kind == PK_FLOW_PRIMARY) {
 		if (!place_is_over(&s->old, flow, now))
 			return false;
-		bpf_map_delete_elem(&flows, &s->old);
+		pk_flow_close(CLOSE_OLD);
 	} else if (now - READ_ONCE(alias->begun) < pk_hz) {
 		return false;
 	}
@@ -68,44 +68,47 @@ static __always_inline bool nat_is_answered(struct pk_scratch *s, __u32 now)
 }
 
 /*
- * Returns whether a socket of the node takes what comes from the flow's destination to this port.
+ * Returns whether a socket of the node takes what comes under the tuple of s->alias. The question is
+ * written into scratch: the stack is deep here.
  */
-static __always_inline bool nat_has_socket(struct __sk_buff *skb, const struct pk_flow_key *alias)
+static __always_inline bool nat_has_socket(struct __sk_buff *skb, struct pk_scratch *s)
 {
-	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock_tuple *tuple = (void *)s->asked;
+	const struct pk_flow_key *alias = &s->alias;
+	__u32 size = sizeof(tuple->ipv4);
 	struct bpf_sock *sk;
-	__u32 size = sizeof(tuple.ipv4);
 
 	if (pk_addr_is_v4(&alias->dst)) {
-		tuple.ipv4.saddr = alias->src.w[3];
-		tuple.ipv4.daddr = alias->dst.w[3];
-		tuple.ipv4.sport = alias->sport;
-		tuple.ipv4.dport = alias->dport;
+		tuple->ipv4.saddr = alias->src.w[3];
+		tuple->ipv4.daddr = alias->dst.w[3];
+		tuple->ipv4.sport = alias->sport;
+		tuple->ipv4.dport = alias->dport;
 	} else {
-		__builtin_memcpy(tuple.ipv6.saddr, &alias->src, 16);
-		__builtin_memcpy(tuple.ipv6.daddr, &alias->dst, 16);
-		tuple.ipv6.sport = alias->sport;
-		tuple.ipv6.dport = alias->dport;
-		size = sizeof(tuple.ipv6);
+		__builtin_memcpy(tuple->ipv6.saddr, &alias->src, 16);
+		__builtin_memcpy(tuple->ipv6.daddr, &alias->dst, 16);
+		tuple->ipv6.sport = alias->sport;
+		tuple->ipv6.dport = alias->dport;
+		size = sizeof(tuple->ipv6);
 	}
 	if (alias->proto == IPPROTO_TCP)
-		sk = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+		sk = bpf_skc_lookup_tcp(skb, tuple, size, BPF_F_CURRENT_NETNS, 0);
 	else
-		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+		sk = bpf_sk_lookup_udp(skb, tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return false;
 	bpf_sk_release(sk);
 	return true;
 }
+_Static_assert(sizeof(struct bpf_sock_tuple) <= PK_SCRATCH_ASKED, "scratch: a socket's tuple");
 
-/* Returns whether the port is somebody else's: a published one, or a socket's. */
-static __always_inline bool nat_is_used(struct __sk_buff *skb, const struct pk_flow_key *alias)
+/* Returns whether the port of s->alias is somebody else's: a published one, or a socket's. */
+static __always_inline bool nat_is_used(struct __sk_buff *skb, struct pk_scratch *s)
 {
-	struct pk_published_key key = { .proto = alias->proto, .port = alias->dport };
+	struct pk_published_key key = { .proto = s->alias.proto, .port = s->alias.dport };
 
-	if (alias->proto == IPPROTO_ICMP || alias->proto == IPPROTO_ICMPV6)
+	if (key.proto == IPPROTO_ICMP || key.proto == IPPROTO_ICMPV6)
 		return false;
-	return bpf_map_lookup_elem(&published, &key) || nat_has_socket(skb, alias);
+	return bpf_map_lookup_elem(&published, &key) || nat_has_socket(skb, s);
 }
 
 struct nat_search {
@@ -126,7 +129,7 @@ static int nat_step(__u32 i, struct nat_search *search)
 	s->alias.dport = bpf_htons(port);
 	if (s->key.proto == IPPROTO_ICMP || s->key.proto == IPPROTO_ICMPV6)
 		s->alias.sport = s->alias.dport;
-	if (nat_is_used(search->skb, &s->alias))
+	if (nat_is_used(search->skb, s))
 		return 0;
 	r = nat_take(s, search->now);
 	if (r == -PK_EEXIST)
@@ -190,6 +193,14 @@ static __always_inline union pk_addr nat_source(const struct pk_scratch *s,
 	return s->pkt.flags & PK_PKT_IPV4 ? up->ipv4 : up->ipv6;
 }
 
+static __always_inline bool nat_is_source(const struct pk_scratch *s, const struct pk_uplink *up,
+					  const union pk_addr *addr)
+{
+	union pk_addr source = nat_source(s, up);
+
+	return pk_addr_same(&source, addr);
+}
+
 static __always_inline const struct pk_uplink *nat_uplink(const struct pk_node *n, __u32 ifindex)
 {
 	for (int i = 0; i < PK_UPLINKS; i++)
@@ -230,11 +241,20 @@ static __always_inline int nat_choose(struct pk_scratch *s)
 	return PK_REASON_OK;
 }
 
-/* Returns whether the node still has the address that a flow is masqueraded behind. */
+/*
+ * Returns whether a flow can't go on behind the address that it is masqueraded behind: the node has
+ * it no more, or the route leads to another device now, where a new flow would get another one.
+ * That device's network may drop the old one, and the answers would come by the old way.
+ */
 static __always_inline bool nat_is_lost(const struct pk_flow *flow, const struct pk_scratch *s)
 {
 	const struct pk_node *n = node_get();
+	const struct pk_uplink *up;
 
-	return flow->flags & PK_FLOW_SOURCE && !pk_addr_same(&flow->address, &s->source) &&
-	       !(n && publish_is_uplinks(n, &flow->address));
+	if (!(flow->flags & PK_FLOW_SOURCE) || pk_addr_same(&flow->address, &s->source))
+		return false;
+	if (s->way.target == flow->target)
+		return !(n && publish_is_uplinks(n, &flow->address));
+	up = n ? nat_uplink(n, s->way.target) : NULL;
+	return !up || !nat_is_source(s, up, &flow->address);
 }

@@ -9,7 +9,7 @@
  * new flow's with zone PK_PLACE_BUSY, and written clean once the flow is in the table. Nobody takes
  * a busy place; a clean one whose flow is missing is free.
  */
-#include "lib/flow.h"
+#include "lib/close.h"
 #include "lib/scratch.h"
 
 /*
@@ -25,6 +25,13 @@
 #define PK_PLACE_RESET	 1  /* seconds that a RST from outside may be contradicted */
 #define PK_PLACE_ANSWERED                                                                          \
 	2 /* seconds that an answered DNS question is kept where places are needed */
+#define PK_PLACE_OPENING                                                                           \
+	5 /* seconds that a connection from outside may take to open where places are needed */
+/*
+ * Of an endpoint's places what is begun from outside never has the last quarter: whoever the
+ * endpoint answers, it can begin flows of its own.
+ */
+#define PK_PLACES_OUTSIDE(budget) ((budget) - (budget) / 4)
 
 static __always_inline __u64 place_tail(const struct pk_flow_key *key, bool busy)
 {
@@ -39,17 +46,6 @@ static __always_inline __u64 *place_word(struct pk_flow_key *place)
 	return (__u64 *)&place->sport;
 }
 _Static_assert(offsetof(struct pk_flow_key, sport) == 32, "places: the lock is one aligned word");
-
-/*
- * Returns whether the side's endpoint is as it was when the flow was made: one that was closed
- * opens under another revision, and then its flows are over.
- */
-static __always_inline bool place_alive(const struct pk_flow *flow, int side)
-{
-	__u32 slot = READ_ONCE(flow->slot[side]);
-
-	return !slot || (flow_word(slot) && flow_side_same(flow, side));
-}
 
 /*
  * Returns whether the flow is an answered DNS question: it stays for a late answer, but gives way
@@ -77,15 +73,27 @@ static __always_inline bool place_is_reset(const struct pk_flow_key *key,
 	       left < (flow_seconds(key, PK_FLOW_RESET) - PK_PLACE_RESET) * pk_hz;
 }
 
+/*
+ * Returns whether somebody outside began a connection and hasn't acknowledged its answer: he may
+ * have written another's address.
+ */
+static __always_inline bool place_is_half_open(const struct pk_flow_key *key,
+					       const struct pk_flow *flow, __u32 now)
+{
+	return key->proto == IPPROTO_TCP && flow->state == PK_FLOW_NEW && !flow->slot[0] &&
+	       now - flow->begun > PK_PLACE_OPENING * pk_hz;
+}
+
 static __always_inline bool place_is_over(const struct pk_flow_key *key, const struct pk_flow *flow,
 					  __u32 now)
 {
 	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED ||
-	    place_is_answered(key, flow, now) || place_is_reset(key, flow, now))
+	    place_is_answered(key, flow, now) || place_is_reset(key, flow, now) ||
+	    place_is_half_open(key, flow, now))
 		return true;
 	if (flow->reason && now - flow->revoked > PK_PLACE_REVOKED * pk_hz)
 		return true;
-	return !place_alive(flow, 0) || !place_alive(flow, 1);
+	return !flow_alive(flow, 0) || !flow_alive(flow, 1);
 }
 
 /* Returns whether the flow of this place, whose key is in s->old, still holds it. */
@@ -103,7 +111,7 @@ static __always_inline void place_clear(struct pk_scratch *s, __u32 index)
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
 
 	if (flow && flow->kind == PK_FLOW_PRIMARY && flow->place == index)
-		flow_end(s, flow, &s->old);
+		pk_flow_close(CLOSE_OLD);
 }
 
 /* Claims a place for the flow of key, where the place is free or its flow is over. */
@@ -176,12 +184,13 @@ static __always_inline __u32 place_tries(__u32 places_)
 	return places_ < PK_PLACE_TRIES ? places_ : PK_PLACE_TRIES;
 }
 
-/* Returns whether a search found no free place a moment ago. */
-static __always_inline bool place_rests(const struct pk_bucket *b, __u32 now)
+/* Returns whether a search for a flow begun on that side found no free place a moment ago. */
+static __always_inline bool place_rests(const struct pk_bucket *b, enum pk_dir begun, __u32 now)
 {
 	__u32 rest = place_tries(b->tokens[PK_BUCKET_TOP]) * PK_PLACE_REST_US / (1000000 / pk_hz);
+	__u64 full = b->tokens[PK_BUCKET_FULL + begun];
 
-	return b->tokens[PK_BUCKET_FULL] && now - (__u32)b->tokens[PK_BUCKET_FULL] < rest;
+	return full && now - (__u32)full < rest;
 }
 
 /*
@@ -254,8 +263,11 @@ static __always_inline bool place_fits(struct pk_bucket *b, const struct place_s
 }
 
 /* The next search starts where this one ended: flows that began one after another also end so. */
-static __always_inline __u32 place_search(struct pk_bucket *b, struct place_search *search)
+static __always_inline __u32 place_search(struct pk_bucket *b, struct place_search *search,
+					  enum pk_dir begun)
 {
+	if (begun == PK_INGRESS)
+		search->budget = PK_PLACES_OUTSIDE(search->budget);
 	search->start = (__u32)b->tokens[PK_BUCKET_PLACE] % search->budget;
 	bpf_loop(place_tries(search->budget), place_step, search, 0);
 	b->tokens[PK_BUCKET_PLACE] = search->found ? search->found - search->first
@@ -263,8 +275,12 @@ static __always_inline __u32 place_search(struct pk_bucket *b, struct place_sear
 	return search->found;
 }
 
-/* Takes a place of owner's for s->key. Returns its index + 1, or 0 where the budget is spent. */
-static __always_inline __u32 place_take(struct pk_scratch *s, __u32 owner, __u32 now)
+/*
+ * Takes a place of owner's for s->key, which the owner begins (PK_EGRESS), or somebody outside.
+ * Returns its index + 1, or 0 where the budget is spent.
+ */
+static __always_inline __u32 place_take(struct pk_scratch *s, __u32 owner, enum pk_dir begun,
+					__u32 now)
 {
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &owner);
 	struct pk_bucket *b = bpf_map_lookup_elem(&buckets, &owner);
@@ -272,23 +288,15 @@ static __always_inline __u32 place_take(struct pk_scratch *s, __u32 owner, __u32
 	const struct pk_node *n;
 
 	n = node_get();
-	if (!n || !ep || !b || !owner || place_rests(b, now))
+	begun &= 1;
+	if (!n || !ep || !b || !owner || place_rests(b, begun, now))
 		return 0;
 	search.first = owner * n->flow_budget;
 	search.budget = place_budget(n, ep);
-	if (search.budget && place_fits(b, &search) && place_search(b, &search)) {
-		b->tokens[PK_BUCKET_FULL] = 0;
+	if (search.budget && place_fits(b, &search) && place_search(b, &search, begun)) {
+		b->tokens[PK_BUCKET_FULL + begun] = 0;
 		return search.found;
 	}
-	b->tokens[PK_BUCKET_FULL] = now | 1ull << 32;
+	b->tokens[PK_BUCKET_FULL + begun] = now | PK_PLACES_FULL;
 	return 0;
-}
-
-/* Ends the flow of s->key; the place is free as soon as the flow is absent. */
-static __always_inline void place_end(struct pk_scratch *s)
-{
-	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->key);
-
-	if (flow)
-		flow_end(s, flow, &s->key);
 }

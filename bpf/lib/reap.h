@@ -34,8 +34,8 @@ static __always_inline bool pk_reap(struct pk_scratch *s, __u32 now)
 		bpf_map_delete_elem(&flows, &s->key);
 		return true;
 	}
-	if (!pk_flow_expired(flow, now, pk_hz) && place_alive(flow, 0) && place_alive(flow, 1))
+	if (!pk_flow_expired(flow, now, pk_hz) && flow_alive(flow, 0) && flow_alive(flow, 1))
 		return false;
-	flow_end(s, flow, &s->key);
+	pk_flow_close(CLOSE_KEY);
 	return true;
 }

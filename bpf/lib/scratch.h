@@ -5,6 +5,7 @@
  * CPU. It is written and read within one packet's run, which softirq context keeps from being
  * interrupted by another.
  */
+#include "picket/event.h"
 #include "lib/maps.h"
 #include "lib/pkt.h"
 
@@ -55,8 +56,9 @@ struct pk_scratch {
 	union pk_addr translated; /* with translated_port: as in struct pk_flow */
 	__be16 translated_port;
 	bool made; /* this packet has made the flow of s->key */
-	struct pk_flow_key key, old, alias, moved;
+	struct pk_flow_key key, old, alias, moved, answer;
 	struct pk_flow flow;
+	struct pk_event_closed closed;
 	struct pk_fragment fragment; /* what a first fragment says: kept once that has passed */
 	__u32 fragment_owner;
 	struct pk_query query;

@@ -99,6 +99,18 @@ static void write_quarantine(struct pk_jw *w, const struct pk_local_endpoint *m)
 	pk_jw_string(w, "quarantineFix", quarantined ? why.fix : NULL);
 }
 
+/* Writes how many events of the endpoint nobody was told of, and how many aren't in the file. */
+static void write_lost(const struct pk_parts *p, struct pk_jw *w, const struct pk_local_endpoint *m)
+{
+	struct pk_event_lost lost = pk_events_lost_of(p->events, m);
+	const struct pk_bpf *bpf = pk_sync_bpf(p->sync);
+
+	if (bpf && m->epoch_matches)
+		lost.unnamed += pk_events_lost(bpf, m->slot);
+	pk_jw_uint(w, "eventsLost", lost.unnamed);
+	pk_jw_uint(w, "eventsUnfiled", lost.unfiled);
+}
+
 static void write_endpoint(const struct pk_parts *p, struct pk_jw *w,
 			   const struct pk_local_endpoint *m, bool counts)
 {
@@ -126,6 +138,7 @@ static void write_endpoint(const struct pk_parts *p, struct pk_jw *w,
 	write_ports(w, m, ep);
 	write_policies(p, w, ep);
 	pk_api_limits(p, w, m, counts);
+	write_lost(p, w, m);
 	pk_jw_bool(w, "epochMatches", m->epoch_matches);
 	pk_jw_close(w, '}');
 }

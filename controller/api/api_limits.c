@@ -12,7 +12,7 @@
 
 static enum pk_reason reason_of(enum pk_limit limit)
 {
-	if (limit == PK_LIMIT_NEW_FLOWS)
+	if (limit == PK_LIMIT_NEW_FLOWS + PK_EGRESS || limit == PK_LIMIT_NEW_FLOWS + PK_INGRESS)
 		return PK_REASON_FLOW_RATE;
 	return limit == PK_LIMIT_FLOWS ? PK_REASON_FLOW_BUDGET : PK_REASON_RATE_LIMIT;
 }
@@ -27,9 +27,11 @@ static void fill(const struct pk_parts *p, struct pk_limits_held *held)
 	const struct pk_bpf *bpf = pk_sync_bpf(p->sync);
 	uint32_t *of = held->limits.of;
 
-	if (!of[PK_LIMIT_NEW_FLOWS] && s->new_flows_per_s) {
-		of[PK_LIMIT_NEW_FLOWS] = s->new_flows_per_s;
-		held->source[PK_LIMIT_NEW_FLOWS] = PK_LIMIT_OF_DEFAULT;
+	for (int i = PK_LIMIT_NEW_FLOWS; i < PK_LIMIT_NEW_FLOWS + 2; i++) {
+		if (of[i] || !s->new_flows_per_s)
+			continue;
+		of[i] = s->new_flows_per_s;
+		held->source[i] = PK_LIMIT_OF_DEFAULT;
 	}
 	if (held->source[PK_LIMIT_FLOWS] == PK_LIMIT_OF_NODE &&
 	    of[PK_LIMIT_FLOWS] == PK_FLOW_BUDGET_DEFAULT)
@@ -42,7 +44,7 @@ static uint64_t denied(struct pk_counter row[2][PK_REASON_SLOTS], enum pk_limit 
 {
 	enum pk_reason reason = reason_of(limit);
 
-	if (reason == PK_REASON_RATE_LIMIT)
+	if (reason != PK_REASON_FLOW_BUDGET)
 		return row[limit & 1][reason].packets;
 	return row[PK_EGRESS][reason].packets + row[PK_INGRESS][reason].packets;
 }

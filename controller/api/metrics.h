@@ -28,6 +28,8 @@
 	  "Packets judged at a job's endpoints of this node.")                                     \
 	X(JOB_BYTES, "picket_job_bytes_total", counter,                                            \
 	  "namespace, nomad_job, direction, verdict", "Bytes of those packets.")                   \
+	X(JOB_EVENTS_LOST, "picket_job_events_lost_total", counter, "namespace, nomad_job",        \
+	  "Events of a job's endpoints that the data path had no room for.")                       \
 	X(JOBS_OTHER, "picket_job_other_endpoints", gauge, "",                                     \
 	  "Endpoints that are counted under _other: there are too many jobs for a series each.")   \
 	X(ENDPOINTS, "picket_endpoints", gauge, "state",                                           \

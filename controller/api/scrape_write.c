@@ -131,6 +131,11 @@ static void write_jobs(const struct pk_traffic *t, struct pk_str *out)
 		for (size_t i = 0; (job = pk_traffic_job(t, i)); i++)
 			write_job(job, metrics[m], out);
 	}
+	pk_metric_head(out, PK_METRIC_JOB_EVENTS_LOST);
+	for (size_t i = 0; (job = pk_traffic_job(t, i)); i++)
+		pk_metric_uint(out, PK_METRIC_JOB_EVENTS_LOST, "",
+			       LABELS({ "namespace", job->tenant_name }, { "nomad_job", job->job }),
+			       job->lost);
 	for (size_t i = 0; (job = pk_traffic_job(t, i)); i++)
 		other += job->other ? job->endpoints : 0;
 	plain(out, PK_METRIC_JOBS_OTHER, other);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "event_lost.h"
 #include "event_share.h"
 #include "flow_budget.h"
 #include "own.h"
@@ -41,6 +42,7 @@ struct pk_events {
 	struct pk_flow_budget *file;
 	unsigned int at, batch; /* at: index of the next one; batch: events of this turn */
 	struct pk_event_share share;
+	struct pk_event_losses *losses;
 	uint64_t second;
 	uint64_t over, over_since; /* lost in the second that runs */
 	struct pk_events_stats stats;
@@ -54,6 +56,7 @@ struct pk_events *pk_events_new(struct pk_loop *loop, const struct pk_flow_names
 	*e = (struct pk_events){ .loop = loop, .names = *names, .log = log };
 	e->held = pk_flow_who_set_new();
 	e->file = pk_flow_budget_new();
+	e->losses = pk_event_losses_new();
 	return e;
 }
 
@@ -89,6 +92,7 @@ void pk_events_free(struct pk_events *e)
 	free(e->last);
 	pk_flow_who_set_free(e->held);
 	pk_flow_budget_free(e->file);
+	pk_event_losses_free(e->losses);
 	free(e);
 }
 
@@ -100,6 +104,19 @@ void pk_events_set_log(struct pk_events *e, struct pk_flowlog *log)
 void pk_events_stats(const struct pk_events *e, struct pk_events_stats *out)
 {
 	*out = e->stats;
+}
+
+struct pk_event_lost pk_events_lost_of(const struct pk_events *e, const struct pk_local_endpoint *m)
+{
+	return *pk_event_losses_of(e->losses, m->slot, m->key);
+}
+
+/* Returns the losses of the endpoint that pays. */
+static struct pk_event_lost *losses_of(struct pk_events *e, uint32_t slot)
+{
+	const struct pk_local_endpoint *m = slot ? pk_model_by_slot(e->names.model, slot) : NULL;
+
+	return pk_event_losses_of(e->losses, m ? slot : 0, m ? m->key : NULL);
 }
 
 static struct pk_flow_lost lost_now(struct pk_events *e, uint64_t events, const char *cause,
@@ -178,6 +195,7 @@ static void write_file(struct pk_events *e, const struct pk_event *ev, const str
 		return;
 	if (!pk_flow_budget_take(e->file, payer(ev), line->len + 1, now, &missed)) {
 		e->stats.over++;
+		losses_of(e, payer(ev))->unfiled++;
 		return;
 	}
 	if (missed.lines) {
@@ -216,6 +234,7 @@ static bool within_budget(struct pk_events *e, const struct pk_event *ev)
 	if (e->over++ == 0)
 		e->over_since = now;
 	e->stats.lost++;
+	losses_of(e, payer(ev))->unnamed++;
 	return false;
 }
 
@@ -232,27 +251,42 @@ static struct timespec wall_time(uint64_t boot_ns)
 	return (struct timespec){ .tv_sec = ns / 1000000000LL, .tv_nsec = ns % 1000000000LL };
 }
 
+/* Reads a record; returns false where it is none of this release's. */
+static bool read_record(const void *data, size_t size, struct pk_event_closed *to)
+{
+	*to = (struct pk_event_closed){ 0 };
+	if (size < sizeof(to->event))
+		return false;
+	memcpy(&to->event, data, sizeof(to->event));
+	if (to->event.version == PK_EVENT_VERSION)
+		return to->event.type != PK_EVENT_CLOSED;
+	if (to->event.version != PK_EVENT_CLOSED_VERSION || size < sizeof(*to))
+		return false;
+	memcpy(to, data, sizeof(*to));
+	return to->event.type == PK_EVENT_CLOSED;
+}
+
 void pk_events_take(struct pk_events *e, const void *data, size_t size)
 {
 	struct kept kept = { 0 };
-	struct pk_event ev;
+	struct pk_event_closed closed;
+	const struct pk_event *ev = &closed.event;
 	struct timespec when;
 	own_str line = { 0 };
 
-	if (size < sizeof(ev) || ((const struct pk_event *)data)->version != PK_EVENT_VERSION) {
+	if (!read_record(data, size, &closed)) {
 		e->stats.lost++;
 		return;
 	}
-	memcpy(&ev, data, sizeof(ev));
 	e->stats.seen++;
-	e->stats.lost += ev.lost;
-	if (!within_budget(e, &ev))
+	e->stats.lost += ev->lost;
+	if (!within_budget(e, ev))
 		return;
-	when = wall_time(ev.ns);
-	pk_flow_take(&kept.flow, &ev, &when, &e->names, e->held);
+	when = wall_time(ev->ns);
+	pk_flow_take(&kept.flow, &closed, &when, &e->names, e->held);
 	if (e->log || !LIST_EMPTY(&e->followers)) {
 		pk_flow_json(&kept.flow, &e->names, &line);
-		write_file(e, &ev, &line);
+		write_file(e, ev, &line);
 		follow(e, &line);
 	}
 	keep(e, &kept);

@@ -5,6 +5,7 @@
  * file, the last lines and whoever follows. It never waits for a reader: what is too much is
  * counted.
  */
+#include "event_lost.h"
 #include "flow.h"
 #include "flowlog.h"
 #include "httpd.h"
@@ -33,4 +34,7 @@ void pk_events_take(struct pk_events *events, const void *data, size_t size);
 /* Answers GET /v1/flows: the last lines and then, with follow, what comes. */
 void pk_events_serve(struct pk_events *events, struct pk_exchange *x, unsigned int last,
 		     bool follow);
+/* Returns how many of its events picketd itself had no room for, since it knows that endpoint. */
+struct pk_event_lost pk_events_lost_of(const struct pk_events *events,
+				       const struct pk_local_endpoint *m);
 void pk_events_stats(const struct pk_events *events, struct pk_events_stats *out);

@@ -36,6 +36,8 @@ static const char *verdict_of(const struct pk_event *ev)
 		return "allowed";
 	case PK_EVENT_REVOKED:
 		return "revoked";
+	case PK_EVENT_CLOSED:
+		return "closed";
 	case PK_EVENT_AUDIT:
 		return ev->reason == PK_REASON_OK ? "allowed" : "denied";
 	default:
@@ -102,12 +104,14 @@ static struct pk_flow_who *who(const struct pk_flow_names *names, struct pk_flow
 	return pk_flow_who_stranger(held, slot ? "unknown" : stranger(names, addr, party));
 }
 
-void pk_flow_take(struct pk_flow_event *f, const struct pk_event *ev, const struct timespec *when,
-		  const struct pk_flow_names *names, struct pk_flow_who_set *held)
+void pk_flow_take(struct pk_flow_event *f, const struct pk_event_closed *closed,
+		  const struct timespec *when, const struct pk_flow_names *names,
+		  struct pk_flow_who_set *held)
 {
+	const struct pk_event *ev = &closed->event;
 	bool egress = ev->dir == PK_EGRESS;
 
-	*f = (struct pk_flow_event){ .ev = *ev, .when = *when };
+	*f = (struct pk_flow_event){ .closed = *closed, .when = *when };
 	f->source = who(names, held, &ev->src, egress ? ev->slot : ev->peer_slot,
 			egress ? PK_PARTY_NONE : ev->party);
 	f->destination = who(names, held, &ev->dst, egress ? ev->peer_slot : ev->slot,
@@ -210,10 +214,35 @@ static const char *audit_of(const struct pk_event *ev)
 	return ev->audit_verdict == PK_ALLOW ? "allowed" : "denied";
 }
 
+static const char *end_of(uint8_t how)
+{
+#define NAME(sym, name, text) [PK_FLOW_END_##sym] = name,
+	static const char *const names[] = { PK_FLOW_ENDS(NAME) };
+#undef NAME
+
+	return how < PK_ARRAY_LEN(names) ? names[how] : NULL;
+}
+
+/* Writes what was counted: of a flow that ended, what each side sent; else the one packet. */
+static void write_counts(struct pk_jw *w, const struct pk_event_closed *c)
+{
+	bool closed = c->event.type == PK_EVENT_CLOSED;
+
+	pk_jw_uint(w, "bytes", closed ? c->bytes[0] : c->event.length);
+	pk_jw_uint(w, "packets", closed ? c->packets[0] : 1);
+	if (closed) {
+		pk_jw_uint(w, "replyBytes", c->bytes[1]);
+		pk_jw_uint(w, "replyPackets", c->packets[1]);
+		pk_jw_uint(w, "seconds", c->seconds);
+		pk_jw_string(w, "end", end_of(c->how));
+	}
+	pk_jw_uint(w, "lost", c->event.lost);
+}
+
 static void write_line(const struct pk_flow_event *f, const struct pk_flow_names *names, bool whole,
 		       struct pk_str *out)
 {
-	const struct pk_event *ev = &f->ev;
+	const struct pk_event *ev = &f->closed.event;
 	bool ports =
 		ev->proto == IPPROTO_TCP || ev->proto == IPPROTO_UDP || ev->proto == IPPROTO_SCTP;
 	const struct side source = { f->source, &ev->src, ev->sport, ev->src_identity, ports };
@@ -237,9 +266,7 @@ static void write_line(const struct pk_flow_event *f, const struct pk_flow_names
 	write_side(&w, "source", &source);
 	write_side(&w, "destination", &destination);
 	write_protocol(&w, ev);
-	pk_jw_uint(&w, "bytes", ev->length);
-	pk_jw_uint(&w, "packets", 1);
-	pk_jw_uint(&w, "lost", ev->lost);
+	write_counts(&w, &f->closed);
 	pk_jw_close(&w, '}');
 }
 

@@ -24,14 +24,17 @@ struct pk_flow_names {
 
 #define PK_FLOW_LINE_MAX 4096 /* bytes; what is too long is left out for it, and "cut" says so */
 
-/* An event that is kept, with its endpoints' names as they were. */
+/*
+ * An event that is kept, with its endpoints' names as they were. What a flow sent stands behind the
+ * event of its end alone.
+ */
 struct pk_flow_event {
-	struct pk_event ev;
+	struct pk_event_closed closed;
 	struct timespec when; /* wall clock */
 	struct pk_flow_who *source, *destination;
 };
 
-void pk_flow_take(struct pk_flow_event *flow, const struct pk_event *ev,
+void pk_flow_take(struct pk_flow_event *flow, const struct pk_event_closed *closed,
 		  const struct timespec *when, const struct pk_flow_names *names,
 		  struct pk_flow_who_set *held);
 void pk_flow_done(struct pk_flow_event *flow);

@@ -13,7 +13,7 @@ struct seen {
 	bool is_live; /* that endpoint is there now */
 	uint64_t fed; /* as the model had it when its job was looked up */
 	size_t job;
-	struct pk_counter row[2][PK_REASON_SLOTS];
+	struct pk_traffic_read had;
 };
 
 /*
@@ -172,18 +172,22 @@ static struct pk_counter since(const struct pk_counter *now, const struct pk_cou
 	return (struct pk_counter){ now->packets - before->packets, now->bytes - before->bytes };
 }
 
-static void count(struct pk_traffic *t, struct seen *seen,
-		  struct pk_counter row[2][PK_REASON_SLOTS])
+static void count(struct pk_traffic *t, struct seen *seen, const struct pk_traffic_read *read)
 {
+	uint64_t lost = read->lost < seen->had.lost ? read->lost : read->lost - seen->had.lost;
+
+	if (seen->is_live)
+		t->jobs[seen->job].lost += lost;
 	for (unsigned int k = 0; k < 2 * PK_REASON_SLOTS; k++) {
 		unsigned int dir = k / PK_REASON_SLOTS, reason = k % PK_REASON_SLOTS;
-		struct pk_counter more = since(&row[dir][reason], &seen->row[dir][reason]);
+		struct pk_counter more =
+			since(&read->row[dir][reason], &seen->had.row[dir][reason]);
 
 		add(&t->sum[dir][reason], &more);
 		if (seen->is_live)
 			add(&t->jobs[seen->job].sum[dir][reason != PK_REASON_OK], &more);
-		seen->row[dir][reason] = row[dir][reason];
 	}
+	seen->had = *read;
 }
 
 static void forget(struct pk_traffic *t, struct seen *seen)
@@ -214,13 +218,13 @@ static void replace(struct pk_traffic *t, struct seen *seen, const char *key)
 		return;
 	forget(t, seen);
 	if (seen->key)
-		memset(seen->row, 0, sizeof(seen->row));
+		memset(&seen->had, 0, sizeof(seen->had));
 	free(seen->key);
 	seen->key = pk_strdup(key);
 }
 
 void pk_traffic_take(struct pk_traffic *t, uint32_t slot, const struct pk_local_endpoint *ep,
-		     struct pk_counter row[2][PK_REASON_SLOTS])
+		     const struct pk_traffic_read *read)
 {
 	struct seen *seen = t->slots[slot];
 
@@ -228,13 +232,13 @@ void pk_traffic_take(struct pk_traffic *t, uint32_t slot, const struct pk_local_
 		seen = t->slots[slot] = pk_alloc(sizeof(*seen));
 		/* Counts from before picketd's start would be a leap, so they are left out. */
 		if (!ep || ep->added < t->since)
-			memcpy(seen->row, row, sizeof(seen->row));
+			seen->had = *read;
 	}
 	if (ep) {
 		replace(t, seen, ep->key);
 		follow(t, seen, ep);
 	}
-	count(t, seen, row);
+	count(t, seen, read);
 	if (!ep)
 		forget(t, seen);
 }
@@ -242,10 +246,12 @@ void pk_traffic_take(struct pk_traffic *t, uint32_t slot, const struct pk_local_
 void pk_traffic_read(struct pk_traffic *t, const struct pk_bpf *bpf, struct pk_model *model,
 		     uint32_t slot)
 {
-	struct pk_counter row[2][PK_REASON_SLOTS];
+	struct pk_traffic_read read;
 
-	if (slot < PK_ARRAY_LEN(t->slots) && pk_counter_row(bpf, slot, row, NULL) == 0)
-		pk_traffic_take(t, slot, pk_model_by_slot(model, slot), row);
+	if (slot >= PK_ARRAY_LEN(t->slots) || pk_counter_row(bpf, slot, read.row, NULL) < 0)
+		return;
+	read.lost = pk_events_lost(bpf, slot);
+	pk_traffic_take(t, slot, pk_model_by_slot(model, slot), &read);
 }
 
 void pk_traffic_settle(struct pk_traffic *t, const struct pk_bpf *bpf, struct pk_model *model)

@@ -25,6 +25,7 @@ struct pk_traffic;
 struct pk_traffic_job {
 	char tenant_name[PK_TRAFFIC_NAME + 1], job[PK_TRAFFIC_NAME + 1];
 	struct pk_counter sum[2][2]; /* by enum pk_dir, and whether it was denied */
+	uint64_t lost;		     /* events that the data path had no room for */
 	unsigned int endpoints;	     /* 0: free */
 	bool other;		     /* the sums are of several jobs */
 };
@@ -39,9 +40,14 @@ void pk_traffic_read(struct pk_traffic *traffic, const struct pk_bpf *bpf, struc
 /* Reads the counters of endpoints that went once more, and forgets them. */
 void pk_traffic_settle(struct pk_traffic *traffic, const struct pk_bpf *bpf,
 		       struct pk_model *model);
-/* Adds a row that was read. ep NULL: the slot has no endpoint. */
+/* What was read of a slot: its counters, and how many events of it were lost. */
+struct pk_traffic_read {
+	struct pk_counter row[2][PK_REASON_SLOTS];
+	uint64_t lost;
+};
+/* Adds what was read. ep NULL: the slot has no endpoint. */
 void pk_traffic_take(struct pk_traffic *traffic, uint32_t slot, const struct pk_local_endpoint *ep,
-		     struct pk_counter row[2][PK_REASON_SLOTS]);
+		     const struct pk_traffic_read *read);
 
 const struct pk_counter *pk_traffic_sum(const struct pk_traffic *traffic, enum pk_dir dir,
 					unsigned int reason);

@@ -6,6 +6,7 @@
 #include "str.h"
 
 #define REST_MS 60000 /* between two walks over the table */
+#define SOON_MS 5000  /* the same, where somebody is told of each flow that ended */
 #define PART_MS 100   /* between two parts of one */
 #define PART	4096  /* entries of one part: some 2 ms */
 
@@ -20,13 +21,19 @@ static void part(void *arg)
 	struct pk_reaper *reaper = arg;
 	const struct pk_bpf *bpf = pk_sync_bpf(reaper->sync);
 	struct pk_err err = { 0 };
-	int r = bpf ? pk_flows_reap(bpf, &reaper->walk, PART, &err) : 1;
+	bool told = pk_sync_tells_of_ends(reaper->sync);
+	int r;
 
+	reaper->walk.at_once = told;
+	r = bpf ? pk_flows_reap(bpf, &reaper->walk, PART, &err) : 1;
 	if (r < 0) {
 		log_warn("op=reap err=\"%s\" ignoring until the next walk", err.text);
 		reaper->walk.under_way = false;
 	}
-	pk_timer_set(reaper->timer, r == 0 ? PART_MS : REST_MS);
+	if (r == 0)
+		pk_timer_set(reaper->timer, PART_MS);
+	else
+		pk_timer_set(reaper->timer, told ? SOON_MS : REST_MS);
 }
 
 struct pk_reaper *pk_reaper_new(struct pk_loop *loop, struct pk_sync *sync)
@@ -35,7 +42,7 @@ struct pk_reaper *pk_reaper_new(struct pk_loop *loop, struct pk_sync *sync)
 
 	reaper->sync = sync;
 	reaper->timer = pk_timer_new(loop, part, reaper);
-	pk_timer_set(reaper->timer, REST_MS);
+	pk_timer_set(reaper->timer, SOON_MS);
 	return reaper;
 }
 

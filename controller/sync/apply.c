@@ -142,6 +142,7 @@ static int pass(struct pk_apply *a, bool all)
 	const struct pk_slice slice = { .late = is_late, .arg = &until };
 	struct pk_sync_want want = { .model = a->args.model,
 				     .log_new = strcmp(a->args.config->flows_allowed, "new") == 0,
+				     .log_closed = a->args.config->flows_closed,
 				     .slice = a->served ? &slice : NULL };
 	struct pk_sync_done done = { 0 };
 	struct pk_err err = { 0 };

@@ -58,6 +58,11 @@ struct pk_bpf *pk_sync_bpf(struct pk_sync *s)
 	return s->bpf;
 }
 
+bool pk_sync_tells_of_ends(const struct pk_sync *s)
+{
+	return s->log_closed;
+}
+
 uint64_t pk_sync_until(void)
 {
 	return pk_now_ns() + LOCK_NS;
@@ -147,6 +152,8 @@ static uint32_t flags_of(const struct sync_pass *p, const struct target *t)
 		flags |= PK_WORD_AUDIT;
 	if (p->want->log_new)
 		flags |= PK_WORD_LOG_NEW;
+	if (p->want->log_closed)
+		flags |= PK_WORD_LOG_CLOSED;
 	return flags;
 }
 
@@ -323,6 +330,7 @@ int pk_sync_pass(struct pk_sync *s, const struct pk_sync_want *want, struct pk_s
 	*done = (struct pk_sync_done){ 0 };
 	if (!s->bpf)
 		return pk_fail(err, ENOTCONN, "the programs are not loaded");
+	s->log_closed = want->log_closed;
 	p.targets = pk_alloc((pk_model_count(want->model) + 1) * sizeof(*p.targets));
 	done->few = is_few(s, want) && pass_few(&p);
 	if (!done->few)

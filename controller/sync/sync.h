@@ -18,6 +18,8 @@ void pk_sync_free(struct pk_sync *sync);
 int pk_sync_open(struct pk_sync *sync, const struct pk_settings *settings, struct pk_err *err);
 /* Returns NULL until open. */
 struct pk_bpf *pk_sync_bpf(struct pk_sync *sync);
+/* Returns whether flows that ended are told of. */
+bool pk_sync_tells_of_ends(const struct pk_sync *sync);
 /*
  * Bounds how long picketd's calls may wait for the node lock from now on (CLOCK_MONOTONIC): a
  * moment, since everybody else waits meanwhile. Whoever gets -ETIMEDOUT ends its work and comes
@@ -32,8 +34,8 @@ void pk_sync_resolv(struct pk_sync *sync);
 
 struct pk_sync_want {
 	struct pk_model *model; /* compiled */
-	bool all;     /* documents or settings changed or a tenant went: unused names go too */
-	bool log_new; /* events of new allowed flows */
+	bool all; /* documents or settings changed or a tenant went: unused names go too */
+	bool log_new, log_closed;     /* events of new allowed flows, of flows that ended */
 	const struct pk_slice *slice; /* asked after each rule set that is made; NULL: all in one */
 };
 struct pk_sync_done {

@@ -64,6 +64,7 @@ struct pk_sync {
 	size_t n_carried;
 	bool more_labels;	     /* that nobody has are to be forgotten */
 	struct remote_memo *remotes; /* all that the table has */
+	bool log_closed;	     /* as the last pass wanted it */
 	bool stripped;		     /* what an earlier controller left half done is undone */
 	/* The last pass over every endpoint: */
 	uint64_t changes; /* the engine's count */

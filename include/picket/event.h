@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * The records of the `events` ring buffer: one event a decision. One that finds no room is counted
- * as lost; nothing waits for the ring.
+ * The records of the `events` ring buffer: one event a decision, and one a flow that ended. One that
+ * finds no room is counted as lost; nothing waits for the ring.
  */
 #include <linux/types.h>
 #include "picket/types.h"
 
-#define PK_EVENT_VERSION 1
+#define PK_EVENT_VERSION	1
+#define PK_EVENT_CLOSED_VERSION 2 /* struct pk_event_closed */
 
 enum pk_event_type {
 	PK_EVENT_DENIED = 1,
 	PK_EVENT_ALLOWED = 2, /* a new flow, where the word asks for it */
 	PK_EVENT_AUDIT = 3,   /* the audit documents would have decided otherwise */
 	PK_EVENT_REVOKED = 4, /* a live flow judged again and denied */
+	PK_EVENT_CLOSED = 5,  /* a flow that ended, where the word asks for it */
 };
 
 struct pk_event {
@@ -43,3 +45,27 @@ struct pk_event {
 	__u32 pad2;
 };
 _Static_assert(sizeof(struct pk_event) == 104, "event ABI: pk_event");
+
+/* How a flow ended: the word of docs/api.md, and what is meant. */
+#define PK_FLOW_ENDS(X)                                                                            \
+	X(FIN, "fin", "both sides have closed")                                                    \
+	X(RESET, "reset", "a side has reset it")                                                   \
+	X(TIMEOUT, "timeout", "no packet came for as long as it may rest")                         \
+	X(REVOKED, "revoked", "policy denied it while it lived")                                   \
+	X(ENDPOINT, "endpoint", "an endpoint of it went, or was opened anew")                      \
+	X(REPLACED, "replaced", "its place or its ports are another flow's")
+#define PK_FLOW_END_ENUM_(sym, name, text) PK_FLOW_END_##sym,
+enum pk_flow_end { PK_FLOW_ENDS(PK_FLOW_END_ENUM_) PK_FLOW_END_COUNT };
+
+/*
+ * A flow that ended. Of its event src and dst are as the responder has them, tcp_flags and length
+ * are 0, and reason, rule and rank those of its last judgement.
+ */
+struct pk_event_closed {
+	struct pk_event event;
+	__u64 packets[2], bytes[2]; /* sent by the initiator, by the responder; whole frames */
+	__u32 seconds;		    /* from its first packet to its last one, to within a second */
+	__u8 how;		    /* enum pk_flow_end */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct pk_event_closed) == 144, "event ABI: pk_event_closed");

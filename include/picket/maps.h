@@ -62,7 +62,7 @@ PK_ABI(struct pk_overlay, 32);
  * default in seconds, and what is meant.
  */
 #define PK_TIMEOUTS(X)                                                                             \
-	X(TCP_OPENING, "tcpOpening", 60, "a TCP connection that isn't answered yet")               \
+	X(TCP_OPENING, "tcpOpening", 60, "a TCP connection whose answer isn't acknowledged yet")   \
 	X(TCP_OPEN, "tcpOpen", 21600, "one that is open")                                          \
 	X(TCP_CLOSING, "tcpClosing", 120, "one that a side has closed")                            \
 	X(TCP_CLOSED, "tcpClosed", 10, "one that is closed, whatever still comes")                 \
@@ -141,9 +141,10 @@ struct pk_endpoint {
 	__u32 opened;	      /* revision at which this endpoint was opened */
 	__u32 bytes_per_s[2]; /* by enum pk_dir; 0 = no limit */
 	__u32 packets_per_s[2];
-	__u32 new_flows_per_s; /* 0 = the node's */
-	__u32 flow_budget;     /* 0 = the node's; never more */
-	__u32 burst[2];	       /* bytes, by enum pk_dir; 0 = what a second gives */
+	__u32 new_flows_per_s[2]; /* by enum pk_dir; 0 = the node's */
+	__u32 flow_budget;	  /* 0 = the node's; never more */
+	__u32 burst[2];		  /* bytes, by enum pk_dir; 0 = what a second gives */
+	__u32 pad1;
 	/*
 	 * The holder of the slot, 0 = free: 48 bits of a hash of "<container id>@<ifname>@<slot>"
 	 * and, in the low 16, the boot time in seconds at which it was taken. Not read by the
@@ -151,7 +152,7 @@ struct pk_endpoint {
 	 */
 	__u64 owner;
 };
-PK_ABI(struct pk_endpoint, 120);
+PK_ABI(struct pk_endpoint, 128);
 #define PK_EP_PROCESS  (1u << 0) /* process mode: no tap behind eth0 */
 #define PK_EP_PORTS    (1u << 1) /* `published` or `open_ports` name this slot */
 #define PK_EP_HOST_TAP (1u << 2) /* its device is the tap itself, in the node's namespace */
@@ -188,6 +189,7 @@ PK_ABI(struct pk_answers, 764);
 #define PK_WORD_MASQUERADE     (1u << 1) /* IPv4 to the world leaves with the node's address */
 #define PK_WORD_LOG_NEW	       (1u << 2) /* an event for each new allowed flow */
 #define PK_WORD_MASQUERADE6    (1u << 3) /* the same for IPv6 */
+#define PK_WORD_LOG_CLOSED     (1u << 4) /* an event for each flow that ends */
 
 /*
  * labels: hash, from the 128-bit digest (pk_hash128 of lib/str.h: SipHash-2-4 under two fixed keys)
@@ -469,7 +471,8 @@ struct pk_flow {
 			union pk_addr address;	/* PK_FLOW_SOURCE, PK_FLOW_DESTINATION */
 			union pk_addr next_hop; /* on target; all zero = the destination */
 			__be16 port;		/* of address; ICMP echo: the id */
-			__u16 pad0;
+			__u8 rank;		/* of the deciding rule */
+			__u8 pad0;
 			__u32 mtu;	   /* bytes, of the way to the world; 0 = not looked up */
 			__u8 neighbour[6]; /* PK_FLOW_CAME: the MAC that its frames come from */
 			__u8 remote;	   /* enum pk_flow_remote */
@@ -506,7 +509,7 @@ static inline int pk_flow_expired(const struct pk_flow *flow, __u32 now, __u32 h
 	return flow->expires - now > (PK_FLOW_LONGEST + 60) * hz;
 }
 enum pk_flow_state {
-	PK_FLOW_NEW = 0,     /* no reply seen */
+	PK_FLOW_NEW = 0,     /* not answered; TCP: the initiator hasn't acknowledged the answer */
 	PK_FLOW_OPEN = 1,    /* answered */
 	PK_FLOW_CLOSING = 2, /* FIN seen one way */
 	PK_FLOW_CLOSED = 3,  /* RST of an endpoint or the node, or FIN both ways */
@@ -571,26 +574,25 @@ struct pk_fragment_place {
 };
 PK_ABI(struct pk_fragment_place, 64);
 
-/*
- * buckets: array[capacity + 1]: an endpoint's token buckets and cursors. Zero = full. Data path
- * only.
- */
+/* buckets: array[capacity + 1]: an endpoint's buckets, cursors; zero = full. Data path only. */
 enum pk_bucket_kind {
 	PK_BUCKET_BYTES = 0,   /* + enum pk_dir */
 	PK_BUCKET_PACKETS = 2, /* + enum pk_dir */
 	PK_BUCKET_ANSWERS = 4,
-	PK_BUCKET_NEW_FLOWS = 5,
-	PK_BUCKET_EVENTS = 6,
-	PK_BUCKET_EVENTS_LOST = 7, /* a count: events lost since the last one that was sent */
-	PK_BUCKET_PLACE = 8,	   /* a cursor: where the next new flow looks in `places` */
-	PK_BUCKET_FULL = 9, /* bit 32 and the jiffies when no place was free; 0 = some may be */
-	PK_BUCKET_TOP = 10, /* no flow is in this place or behind; above the budget: that shrank */
+	PK_BUCKET_NEW_FLOWS = 5, /* + enum pk_dir: begun by the endpoint, from outside */
+	PK_BUCKET_EVENTS = 7,
+	PK_BUCKET_FULL = 8,	    /* + enum pk_dir, likewise: when no place was free */
+	PK_BUCKET_PLACE = 10,	    /* a cursor: where the next new flow looks in `places` */
+	PK_BUCKET_TOP = 11,	    /* no flow is from here on; above the budget: that shrank */
+	PK_BUCKET_EVENTS_LOST = 12, /* a count: events that were lost since ADD */
+	PK_BUCKET_EVENTS_TOLD = 13, /* a count: how many of these an event has told of */
 	PK_BUCKET_COUNT = 16,
 };
 struct pk_bucket {
 	__u64 tokens[PK_BUCKET_COUNT]; /* {stamp of ns/1024 in the high, tokens in the low 32} */
 };
 PK_ABI(struct pk_bucket, 128);
+#define PK_PLACES_FULL (1ull << 32) /* in PK_BUCKET_FULL, beside the jiffies */
 
 /*
  * In `places`, never in `flows`, pk_flow_key.pad and zone hold this while an entry is being made.

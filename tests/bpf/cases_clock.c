@@ -281,9 +281,9 @@ static bool rested(int jiffies)
 	if (passes(udp(9)))
 		return false;
 	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
-	if (b.tokens[PK_BUCKET_FULL] != (now | 1ull << 32))
+	if (b.tokens[PK_BUCKET_FULL + PK_EGRESS] != (now | PK_PLACES_FULL))
 		return false;
-	b.tokens[PK_BUCKET_FULL] = (now - (uint32_t)jiffies) | 1ull << 32;
+	b.tokens[PK_BUCKET_FULL + PK_EGRESS] = (now - (uint32_t)jiffies) | PK_PLACES_FULL;
 	bpf_map_update_elem(node_map("buckets"), &slot, &b, BPF_ANY);
 	bpf_map_update_elem(node_map("places"), &at, &free, BPF_ANY);
 	return passes(udp(9)) == (jiffies >= NODE_PLACES * 25 / 4000);

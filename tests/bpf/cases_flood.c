@@ -33,7 +33,7 @@ static uint64_t unsaid(uint32_t slot)
 	struct pk_bucket b = {};
 
 	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
-	return b.tokens[PK_BUCKET_EVENTS_LOST];
+	return b.tokens[PK_BUCKET_EVENTS_LOST] - b.tokens[PK_BUCKET_EVENTS_TOLD];
 }
 
 /* No flow's time is over before the flood is, however busy the machine. */

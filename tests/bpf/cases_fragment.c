@@ -475,7 +475,8 @@ static void partial(void)
 		p = piece(&whole, nr);
 		devices_drain();
 		node_watch();
-		check(e.text, !devices_tap_write(1, &vnet, p.b, p.len) && node_watched(&e, 0));
+		check(e.text,
+		      !devices_tap_write(1, &vnet, p.b, p.len) && node_watched(&e, 0, NODE_FROM));
 		e.text = "a later one";
 	}
 }

@@ -245,6 +245,8 @@ static void settings(void)
 	node_from("the SYN again", 1, syn, PK_REASON_OK);
 	lives("a connection that isn't answered", &syn, PK_TIMEOUT_TCP_OPENING);
 	node_from("B answers", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+	lives("an answer that isn't acknowledged", &syn, PK_TIMEOUT_TCP_OPENING);
+	node_from("A acknowledges", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_OK);
 	lives("one that is open", &syn, PK_TIMEOUT_TCP_OPEN);
 	node_from("A closes", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, FIN | ACK)), PK_REASON_OK);
 	lives("one that a side has closed", &syn, PK_TIMEOUT_TCP_CLOSING);

@@ -45,7 +45,7 @@ static void comes_out(bool v6)
 	devices_drain();
 	node_watch();
 	devices_send(0, &outer);
-	check(e.text, node_watched(&e, 0) && overlay_comes_to(1, &got, 10000) &&
+	check(e.text, node_watched(&e, 0, NODE_FABRIC) && overlay_comes_to(1, &got, 10000) &&
 			      world_to(&got, WHO_A) && world_one_hop(&got, &inner));
 	node_from("the answer", 1, overlay_packet(v6, WHO_A, WHO_FAR, TCP(80, 40000, SYN | ACK)),
 		  PK_REASON_OK);

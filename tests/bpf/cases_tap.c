@@ -34,7 +34,7 @@ static bool written(const char *text, const struct vnet *vnet, const struct pkt 
 	/* Newer kernels refuse by themselves what they can't segment or finish. */
 	if (r == -EINVAL && (e->reason == PK_REASON_GSO || e->reason == PK_REASON_CHECKSUM))
 		return check(line, true);
-	return check(line, !r && node_watched(e, e->reason || gateways ? 0 : 2));
+	return check(line, !r && node_watched(e, e->reason || gateways ? 0 : 2, NODE_FROM));
 }
 
 static bool tap(const char *text, const struct vnet *vnet, const struct pkt *p,

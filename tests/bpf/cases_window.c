@@ -95,7 +95,7 @@ static void open_with(const uint8_t *options, size_t n)
 	node_reset();
 	node_from("A opens to the world", 1, with_options(from_a(SYN, n), options, n),
 		  PK_REASON_OK);
-	comes("the world answers", answer(linux_options, sizeof(linux_options)), PK_FLOW_OPEN);
+	comes("the world answers", answer(linux_options, sizeof(linux_options)), PK_FLOW_NEW);
 	node_from("A acknowledges", 1, world_says(from_a(ACK, 0), 1, ACKED, WINDOW), PK_REASON_OK);
 }
 
@@ -199,8 +199,8 @@ static void unscaled(void)
 		  with_options(from_a(SYN, sizeof(linux_options)), linux_options,
 			       sizeof(linux_options)),
 		  PK_REASON_OK);
-	comes("a stranger that guessed the port is ready", answer(linux_options, 20), PK_FLOW_OPEN);
-	comes("the world isn't", answer(NULL, 0), PK_FLOW_OPEN);
+	comes("a stranger that guessed the port is ready", answer(linux_options, 20), PK_FLOW_NEW);
+	comes("the world isn't", answer(NULL, 0), PK_FLOW_NEW);
 	node_from("A acknowledges", 1, world_says(from_a(ACK, 0), 1, ACKED, WINDOW), PK_REASON_OK);
 	comes("a RST beyond the unshifted window",
 	      world_says(from_world(RST, 0), ACKED + WINDOW + 1, 0, 0), PK_FLOW_OPEN);
@@ -214,7 +214,7 @@ static void unscaled(void)
 		  with_options(from_a(SYN, sizeof(linux_options)), linux_options,
 			       sizeof(linux_options)),
 		  PK_REASON_OK);
-	comes("this time the world shifts", answer(linux_options, 20), PK_FLOW_OPEN);
+	comes("this time the world shifts", answer(linux_options, 20), PK_FLOW_NEW);
 	node_from("A acknowledges it", 1, world_says(from_a(ACK, 0), 1, ACKED, WINDOW),
 		  PK_REASON_OK);
 	comes("a RST inside of the shifted window", world_says(from_world(RST, 0), EDGE, 0, 0),
@@ -254,7 +254,8 @@ static void of_the_worlds(void)
 	asks("the world opens", request(linux_options, sizeof(linux_options)), PK_FLOW_NEW);
 	node_from("A answers", 1, syn_ack(), PK_REASON_OK);
 	asks("a RST beyond the SYN's window", world_says(rst, ACKED + WINDOW + 1, 0, 0),
-	     PK_FLOW_OPEN);
+	     PK_FLOW_NEW);
+	asks("the client's ACK", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_OPEN);
 	node_from("A goes on", 1,
 		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, ACK)), 2, ACKED, WINDOW),
 		  PK_REASON_OK);
@@ -270,6 +271,7 @@ static void of_an_unscaled_world(void)
 	published();
 	asks("the world opens, and shifts nothing", request(NULL, 0), PK_FLOW_NEW);
 	node_from("A answers that it would", 1, syn_ack(), PK_REASON_OK);
+	asks("the client's ACK", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_OPEN);
 	node_from("A goes on", 1,
 		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, ACK)), 2, ACKED, WINDOW),
 		  PK_REASON_OK);
@@ -340,7 +342,7 @@ static void by_reflection(void)
 {
 	node_reset();
 	node_from("A opens to the world", 1, from_a(SYN, 0), PK_REASON_OK);
-	comes("a stranger's ACK", from_world(ACK, 0), PK_FLOW_OPEN);
+	comes("a stranger's ACK", from_world(ACK, 0), PK_FLOW_NEW);
 	node_from("A's stack refuses it", 1, from_a(RST, 0), PK_REASON_OK);
 	comes("the real answer", from_world(SYN | ACK, 0), PK_FLOW_RESET);
 	node_from("A goes on", 1, world_says(from_a(ACK, 0), 1, ACKED, 1), PK_REASON_OK);

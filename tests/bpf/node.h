@@ -72,11 +72,14 @@ struct expect {
 bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, struct pkt *p,
 		 const struct node_meta *meta);
 /*
- * For a packet that goes in by another way: what was counted since node_watch is e and, for what
- * passed to endpoint `to`, its ingress; nothing else.
+ * For a packet that goes in to that hook by another way: what was counted since node_watch is e and,
+ * for what passed to endpoint `to`, its ingress; nothing else.
  */
 void node_watch(void);
-bool node_watched(const struct expect *e, uint32_t to);
+void node_await_count(void); /* until something was */
+bool node_watched(const struct expect *e, uint32_t to, enum node_prog hook);
+/* Passes where each reason was proved at each hook that can come to it (hooks.h). */
+void node_all_proved(void);
 /* The usual: from endpoint `slot`, counted at its egress. */
 bool node_from(const char *text, uint32_t slot, struct pkt p, enum pk_reason reason);
 /* The same, but denied at the ingress of `at`. */
@@ -166,3 +169,5 @@ void cases_host_tap(void);
 void cases_remote(void);
 void cases_overlay(void);
 void cases_wrap(void);
+void cases_stranger(void);
+void cases_close(void);

@@ -203,6 +203,13 @@ bool overlay_guard_unwraps(const struct pkt *outer)
 	return !is_merged(outer) && (since || outer->b[ETH + 20 + 8 + 8 + 12] == 0x08);
 }
 
+/* Judged where the device, which had taken out so many, has taken it out, else at the uplink. */
+static enum node_prog overlay_hook(uint32_t before)
+{
+	node_await_count();
+	return overlay_stats().rx_packets == before ? NODE_UP : NODE_FABRIC;
+}
+
 /* It comes in by up0, and is let through the whole way to slot, or is counted there. */
 void overlay_in(const char *text, struct pkt outer, uint32_t slot, enum pk_reason reason)
 {
@@ -215,7 +222,7 @@ void overlay_in(const char *text, struct pkt outer, uint32_t slot, enum pk_reaso
 	devices_drain();
 	node_watch();
 	devices_send(0, &outer);
-	check(text, node_watched(&e, 0) &&
+	check(text, node_watched(&e, 0, overlay_hook(before)) &&
 			    overlay_comes_to(slot ?: 1, &got, reason ? 0 : 10000) == !reason);
 	if (!reason)
 		check("by the device, or without it",

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/bpf/devices.h"
+#include "tests/bpf/hooks.h"
 #include "tests/bpf/node.h"
 
 #define TC_OK	   0
@@ -112,18 +113,48 @@ void node_totals(int *passed, int *failed, int *skipped)
 	*skipped = n_skipped;
 }
 
-static void prove(enum pk_reason reason)
+static bool proved[NODE_PROGS][PK_REASON_COUNT];
+
+static const char *reason_name(uint32_t reason)
 {
 #define NAME(nr, sym, name, built, help) [nr] = name,
 	static const char *const names[] = { PK_REASONS(NAME) };
 #undef NAME
+
+	return names[reason];
+}
+
+static void prove(enum node_prog hook, enum pk_reason reason)
+{
 	const char *path = getenv("PK_PROVED");
 	FILE *f = path ? fopen(path, "a") : NULL;
 
+	proved[hook][reason] = true;
 	if (!f)
 		return;
-	fprintf(f, "%s\n", names[reason]);
+	fprintf(f, "%s\n", reason_name(reason));
 	fclose(f);
+}
+
+void node_all_proved(void)
+{
+#define MASK(sym, hooks) [PK_REASON_##sym] = (hooks),
+	static const uint32_t hooks[PK_REASON_COUNT] = { HOOKS_OF(MASK) };
+#undef MASK
+	char text[128];
+
+	for (uint32_t reason = 0; reason < PK_REASON_COUNT; reason++)
+		for (enum node_prog hook = 0; hook < NODE_PROGS; hook++) {
+			bool can = hooks[reason] & 1u << hook;
+
+			snprintf(text, sizeof(text),
+				 can ? "%s at %s is proved" : "%s at %s is listed",
+				 reason_name(reason), node_prog_name(hook));
+			if (can != proved[hook][reason])
+				check(text, false);
+			else if (can)
+				check(text, true);
+		}
 }
 
 /* Is it a question that the gateway answers: to a group, or to the gateway itself? */
@@ -160,7 +191,7 @@ void node_watch(void)
 }
 
 /* The kernel may be a little later with the packet than send() with its return. */
-static void await_count(void)
+void node_await_count(void)
 {
 	for (int ms = 0; ms < ARRIVAL_MS; ms++) {
 		counters(after);
@@ -179,7 +210,7 @@ static bool sent(uint32_t slot, struct pkt *p, struct arrival want)
 
 	devices_drain();
 	r = devices_send(slot, p);
-	await_count();
+	node_await_count();
 	devices_receive(&got, want.at == AT_NOBODY ? 0 : ARRIVAL_MS);
 	devices_receive(&more, 0);
 	if (got.at != AT_NOBODY)
@@ -249,14 +280,14 @@ static struct arrival arrives(const struct expect *e, enum node_prog prog, uint3
 	return destined(slot, p);
 }
 
-bool node_watched(const struct expect *e, uint32_t to)
+bool node_watched(const struct expect *e, uint32_t to, enum node_prog hook)
 {
-	await_count();
+	node_await_count();
 	if (!counted(e, to)) {
 		differ(e);
 		return false;
 	}
-	prove(e->reason);
+	prove(hook, e->reason);
 	return true;
 }
 
@@ -279,7 +310,7 @@ bool node_expect(const struct expect *e, enum node_prog prog, uint32_t slot, str
 	if (e->reason && node_flows() > flows)
 		holds = false;
 	if (holds)
-		prove(e->reason);
+		prove(prog, e->reason);
 	else
 		differ(e);
 	return check(e->text, holds);

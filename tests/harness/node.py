@@ -214,6 +214,13 @@ class Node(CniMixin, DaemonMixin, StateMixin):
 
     # -- allocations and tables
 
+    def write_root(self, path, text):
+        """A file of the node's own file system, as its programs see it."""
+        path = os.path.join(self.root, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
     def new_netns(self, alloc_id):
         """An empty network namespace at /run/netns/<alloc_id>, as Nomad makes it (lo is down)."""
         path = f"/run/netns/{alloc_id}"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that says who asks, and questions to it."""
 import socket
+import struct
 import threading
 
 from .shell import SLOWER
@@ -67,6 +68,30 @@ class Mirror(threading.Thread):
             thread.join()
         for _, s in self.sockets:
             s.close()
+
+
+class Resolver(threading.Thread):
+    """A DNS server of one network namespace: knows an IPv4 address for every name, and nothing else of it."""
+
+    def __init__(self, inside, answer="198.51.100.80"):
+        super().__init__(daemon=True)
+        self.answer = socket.inet_aton(answer)
+        with inside:
+            self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self.socket.bind(("::", 53))
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                data, peer = self.socket.recvfrom(512)
+            except OSError:
+                return
+            is_a = data[-4:-2] == struct.pack(">H", 1)
+            reply = data[:2] + struct.pack(">HHHHH", 0x8180, 1, int(is_a), 0, 0) + data[12:]
+            if is_a:
+                reply += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + self.answer
+            self.socket.sendto(reply, peer)
 
 
 def connect(place, kind, address, port, timeout=PATIENCE):

@@ -191,7 +191,8 @@ struct model_flow {
 	bool stack;  /* the other side is the node's own stack */
 	bool remote; /* the other side is of another node */
 	uint8_t state, fins;
-	bool heard; /* TCP with somebody outside: the endpoint has acknowledged something */
+	bool answered; /* the responder has sent something */
+	bool heard;    /* TCP with somebody outside: the endpoint has acknowledged something */
 	uint32_t expects, edge; /* what it waits for next, and where its window ends */
 	uint8_t shift;		/* of its windows */
 	bool unshifted;		/* the other end shifts none, so neither does the endpoint */

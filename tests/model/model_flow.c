@@ -83,12 +83,17 @@ uint32_t flow_of_packet(struct model *m, const struct seen *s, int *role)
 	return nr;
 }
 
+static bool is_unheard(const struct model_flow *f)
+{
+	return f->state == PK_FLOW_NEW && !f->answered;
+}
+
 /* Both ends' SYNs have crossed: the second one answers the first. */
 uint32_t flow_crossed(struct model *m, const struct seen *s)
 {
 	uint32_t nr = is_syn(s) ? find(m, s, as_mirrored) : NO_ONE;
 
-	if (nr == NO_ONE || m->flow[nr].state != PK_FLOW_NEW || flow_expired(m, &m->flow[nr]))
+	if (nr == NO_ONE || !is_unheard(&m->flow[nr]) || flow_expired(m, &m->flow[nr]))
 		return NO_ONE;
 	return nr;
 }
@@ -212,8 +217,7 @@ static void one_of_two(struct model *m, uint32_t nr)
 	uint32_t mirror = find(m, &s, as_mirrored);
 
 	other = mirror == NO_ONE ? f : &m->flow[mirror];
-	if (other == f || other->state != PK_FLOW_NEW || other->translation ||
-	    flow_expired(m, other))
+	if (other == f || !is_unheard(other) || other->translation || flow_expired(m, other))
 		return;
 	if (memcmp(&f->src, &f->dst, sizeof(f->src)) < 0)
 		other->live = false;
@@ -268,9 +272,9 @@ enum pk_reason flow_begin(struct walk *k, const struct end end[2])
 	if (s->proto == 6)
 		hear_syn(&f, s, 0);
 	f.expires = m->now + flow_lifetime(m, &f);
-	if (!rate_new_flow(m, f.owner))
+	if (!rate_new_flow(m, f.owner, !end[0].slot))
 		return PK_REASON_FLOW_RATE;
-	if (!place_take(m, f.owner, &f.place))
+	if (!place_take(m, f.owner, !end[0].slot, &f.place))
 		return PK_REASON_FLOW_BUDGET;
 	if (k->translation)
 		reason = translate(k, &f);
@@ -330,13 +334,20 @@ static bool is_stray(const struct model_flow *f, const struct seen *s)
 	return f->heard && at - f->expects > f->edge - f->expects;
 }
 
+/* An answer opens a flow; of a TCP connection its acknowledgement does. */
+static bool opens(const struct model_flow *f, const struct seen *s, int role)
+{
+	return s->proto == 6 ? !role && f->answered && s->tcp & TH_ACK : role;
+}
+
 void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 {
 	struct model_flow *f = &m->flow[nr];
 	bool followed = s->proto == 6 && !s->later && !f->stack && (!f->slot[0] || !f->slot[1]);
 	bool stray = followed && is_foreign(f, role) && is_stray(f, s);
 
-	if (role && f->state == PK_FLOW_NEW)
+	f->answered |= role;
+	if (f->state == PK_FLOW_NEW && opens(f, s, role))
 		f->state = PK_FLOW_OPEN;
 	else if (is_stream(m, f, s, role))
 		f->state = PK_FLOW_STREAM;
@@ -346,7 +357,7 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 		hear_window(f, s);
 	if (s->proto != 6 || s->later || stray || !(s->tcp & (TH_RST | TH_FIN))) {
 		if (f->state == PK_FLOW_RESET && !is_foreign(f, role))
-			f->state = PK_FLOW_OPEN;
+			f->state = f->spoke ? PK_FLOW_OPEN : PK_FLOW_NEW;
 		/* What is closed runs out, whatever is still on its way. */
 		if (f->state != PK_FLOW_CLOSED && f->state != PK_FLOW_RESET)
 			flow_lives_on(m, f);

@@ -55,6 +55,9 @@ bool flow_over(const struct model *m, const struct model_flow *f)
 		return true;
 	if (f->state == PK_FLOW_OPEN && is_dns(f) && idle > SECONDS(2))
 		return true;
+	if (f->proto == 6 && f->state == PK_FLOW_NEW && !f->slot[0] &&
+	    m->now - f->begun > SECONDS(5))
+		return true;
 	return f->reason && m->now - f->revoked > SECONDS(10);
 }
 
@@ -109,13 +112,18 @@ static bool places_fit(struct model *m, uint32_t owner, uint32_t budget)
 	return true;
 }
 
-/* A place that is free, or whose flow is over; that one goes. */
-bool place_take(struct model *m, uint32_t owner, uint32_t *place)
+/*
+ * A place that is free, or whose flow is over; that one goes. Whoever begins from outside gets none
+ * of the last quarter.
+ */
+bool place_take(struct model *m, uint32_t owner, bool outside, uint32_t *place)
 {
 	uint32_t budget = budget_of(m->w, owner);
 
 	if (!places_fit(m, owner, budget))
 		return false;
+	if (outside)
+		budget -= budget / 4;
 	for (uint32_t i = 0; i < budget; i++) {
 		uint32_t at = (m->cursor[owner] + i) % budget;
 

@@ -67,11 +67,11 @@ bool rate_traffic(struct model *m, uint32_t slot, enum pk_dir dir, uint32_t byte
 			     rate > 256 ? rate : 256, packets);
 }
 
-bool rate_new_flow(struct model *m, uint32_t slot)
+bool rate_new_flow(struct model *m, uint32_t slot, bool outside)
 {
-	uint64_t rate = m->w->ep[slot].new_flows_per_s;
+	uint64_t rate = m->w->ep[slot].new_flows_per_s[outside];
 
-	return !rate || take(m, &m->bucket[slot][PK_BUCKET_NEW_FLOWS], rate, 2 * rate, 1);
+	return !rate || take(m, &m->bucket[slot][PK_BUCKET_NEW_FLOWS + outside], rate, 2 * rate, 1);
 }
 
 /* A frame that will be cut up counts for the packets that it will be. */

@@ -72,7 +72,7 @@ enum pk_reason policy_of(const struct world *w, const struct end *of, const stru
 void rate_begin(struct model *m);
 bool rate_traffic(struct model *m, uint32_t slot, enum pk_dir dir, uint32_t bytes,
 		  uint32_t packets);
-bool rate_new_flow(struct model *m, uint32_t slot);
+bool rate_new_flow(struct model *m, uint32_t slot, bool outside);
 uint32_t rate_packets(const struct walk *k);
 
 /* model_place.c: time, and the budgets of live flows. */
@@ -80,7 +80,7 @@ uint32_t rate_packets(const struct walk *k);
 int64_t flow_lifetime(const struct model *m, const struct model_flow *f);
 bool flow_expired(const struct model *m, const struct model_flow *f);
 bool flow_over(const struct model *m, const struct model_flow *f); /* its place may be another's */
-bool place_take(struct model *m, uint32_t owner, uint32_t *place);
+bool place_take(struct model *m, uint32_t owner, bool outside, uint32_t *place);
 
 /* model_flow.c */
 uint32_t flow_of_packet(struct model *m, const struct seen *s, int *role);

@@ -276,9 +276,9 @@ static void limits(struct world *w, struct dice *d, uint32_t slot)
 			ep->burst[dir] = dice_below(d, 300000);
 		left[PK_BUCKET_BYTES + dir] = 1 + dice_below(d, 9000);
 		left[PK_BUCKET_PACKETS + dir] = 1 + dice_below(d, 90);
+		ep->new_flows_per_s[dir] = limit(w, d, 20);
+		left[PK_BUCKET_NEW_FLOWS + dir] = dice_below(d, 1 + ep->new_flows_per_s[dir]);
 	}
-	ep->new_flows_per_s = limit(w, d, 20);
-	left[PK_BUCKET_NEW_FLOWS] = dice_below(d, 1 + ep->new_flows_per_s);
 }
 
 /* Domains: mostly short, one in twelve long, one in eight no domain's name. */

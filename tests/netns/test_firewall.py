@@ -11,7 +11,7 @@ from harness import wait_for
 from harness.servers import SILENCE, Mirror, ask, connect, pings
 from test_published import HOST, OWN, mapping
 from test_uplinks import run
-from test_world import IPV6, NODE, Place, Resolver, is_nodes, query, stage  # noqa: F401 pylint: disable=unused-import
+from test_world import IPV6, NODE, Place, is_nodes, query, stage  # noqa: F401 pylint: disable=unused-import
 
 NFT = """
 table inet fw {

@@ -21,10 +21,10 @@ ALONE = {"nomad": None, "consul": None}
 
 
 def entry(endpoint):
-    """((out, in) bytes, (out, in) packets, new flows, flows, (out, in) burst) of the tables."""
+    """((out, in) bytes, (out, in) packets, (out, in) new flows, flows, (out, in) burst) of the tables."""
     raw = endpoint.node.tables.get("endpoints", struct.pack("I", endpoint.slot))
-    v = struct.unpack_from("8I", raw, 80)
-    return v[0:2], v[2:4], v[4], v[5], v[6:8]
+    v = struct.unpack_from("9I", raw, 80)
+    return v[0:2], v[2:4], v[4:6], v[6], v[7:9]
 
 
 def configure(node, limits):
@@ -55,10 +55,10 @@ def udp(a, b, size=60, sport=5000):
 def test_a_reload_changes_every_limit(node):
     node.start_picketd(ALONE)
     a = node.add("acme", "api", "web")
-    assert entry(a) == ((0, 0), (0, 0), 0, 0, (0, 0))
+    assert entry(a) == ((0, 0), (0, 0), (0, 0), 0, (0, 0))
     limits = {"bytesPerSecond": {"in": 2000, "out": 1000}, "packetsPerSecond": 30, "newFlowsPerSecond": 7, "flowsPerEndpoint": 50}
     configure(node, limits)
-    want = (1000, 2000), (30, 30), 7, 50, (0, 0)
+    want = (1000, 2000), (30, 30), (7, 7), 50, (0, 0)
     becomes(a, *want)
     node.check(a)
     assert entry(a) == want
@@ -69,39 +69,39 @@ def test_a_reload_changes_every_limit(node):
     node.start_picketd({**ALONE, "limits": limits})
     assert entry(a) == entry(b) == want and "op=limits" not in node.log().split("op=start")[-1]
     configure(node, {"bytesPerSecond": 500, "flowsPerEndpoint": 4096})
-    becomes(a, (500, 500), (0, 0), 0, 0)
-    becomes(b, (500, 500), (0, 0), 0, 0)
+    becomes(a, (500, 500), (0, 0), (0, 0), 0)
+    becomes(b, (500, 500), (0, 0), (0, 0), 0)
     assert shown(node, a) == {"bytes out": (500, "picketd.json", 0), "bytes in": (500, "picketd.json", 0),
-                              "new flows": (500, "default", 0), "live flows": (4096, "default", 0)}
+                              "new flows out": (500, "default", 0), "new flows in": (500, "default", 0), "live flows": (4096, "default", 0)}
 
 
 def test_a_conflists_limits_are_followed(node):
     conflist(node, {"bytesPerSecond": 1000, "flows": 9})
     node.start_picketd(ALONE)
     a = node.add("acme", "api", "web")
-    assert entry(a) == ((1000, 1000), (0, 0), 0, 9, (0, 0))
+    assert entry(a) == ((1000, 1000), (0, 0), (0, 0), 9, (0, 0))
     conflist(node, {"packetsPerSecond": {"out": 5}})
     reload(node)
-    becomes(a, (0, 0), (5, 0), 0, 0)
+    becomes(a, (0, 0), (5, 0), (0, 0), 0)
     node.check(a)
     # Another ADD's conflist is newer than what picketd knows: both live by it.
-    conflist(node, {"newFlowsPerSecond": 3})
+    conflist(node, {"newFlowsPerSecond": {"in": 9, "out": 3}})
     b = node.add("acme", "api", "web")
-    becomes(a, (0, 0), (0, 0), 3, 0)
-    becomes(b, (0, 0), (0, 0), 3, 0)
+    becomes(a, (0, 0), (0, 0), (3, 9), 0)
+    becomes(b, (0, 0), (0, 0), (3, 9), 0)
     # What the plugin would refuse, or a file that is gone, is no word.
     conflist(node, {"newFlows": 4})
     reload(node)
     os.unlink(os.path.join(node.root, "opt/cni/config/picket.conflist"))
     reload(node)
-    assert entry(a)[2] == entry(b)[2] == 3
+    assert entry(a)[2] == entry(b)[2] == (3, 9)
     # Of both words of the operator's the lower holds.
     node.options.conf["limits"] = {"newFlowsPerSecond": 3}
     configure(node, {"newFlowsPerSecond": 2})
-    becomes(a, (0, 0), (0, 0), 2, 0)
+    becomes(a, (0, 0), (0, 0), (2, 2), 0)
     configure(node, {"newFlowsPerSecond": 4})
-    becomes(a, (0, 0), (0, 0), 3, 0)
-    assert shown(node, a)["new flows"] == (3, "conflist", 0)
+    becomes(a, (0, 0), (0, 0), (3, 3), 0)
+    assert shown(node, a)["new flows in"] == (3, "conflist", 0)
 
 
 def bandwidth(**more):
@@ -114,15 +114,15 @@ def test_a_runtimes_bandwidth(node):
     said = bandwidth(ingressRate=8000, ingressBurst=1600000, egressRate=80, egressBurst=80)
     other = {"name": "other", "pool": ["10.50.7.0/24"]}         # a network of which picketd has no conflist
     a = node.add("acme", "api", "web", conf=node.plugin_conf(**other, **said, limits={"bytesPerSecond": {"in": 500}}))
-    assert entry(a) == ((10, 500), (0, 0), 0, 0, (10, 0))       # the lower of both, each way
+    assert entry(a) == ((10, 500), (0, 0), (0, 0), 0, (10, 0))       # the lower of both, each way
     b = node.add("acme", "api", "web", conf=node.plugin_conf(**said))
-    assert entry(b) == ((10, 1000), (0, 0), 0, 0, (10, 200000))
+    assert entry(b) == ((10, 1000), (0, 0), (0, 0), 0, (10, 200000))
     node.check(b, conf=node.plugin_conf())                      # which CHECK isn't told
     node.picketd.send_signal(signal.SIGHUP)
     configure(node, {"bytesPerSecond": 100})
-    becomes(b, (10, 100), (0, 0), 0, 0, (10, 0))
+    becomes(b, (10, 100), (0, 0), (0, 0), 0, (10, 0))
     configure(node, {})
-    becomes(b, (10, 1000), (0, 0), 0, 0, (10, 200000))
+    becomes(b, (10, 1000), (0, 0), (0, 0), 0, (10, 200000))
     assert shown(node, b)["bytes in"][:2] == (1000, "bandwidth")
     vmm, frame = b.tap(), udp(b, a, 1400)
     fits = BURST_BYTES // 1400
@@ -168,21 +168,21 @@ def test_a_jobs_meta_sets_what_the_operator_lets_it(node, nomad):
     assert "meta:tier=web" in one["labels"] and not [label for label in one["labels"] if "picket.limits" in label]
     node.write_config(with_nomad(nomad, jobMost={"bytesPerSecond": 5000, "flows": 20}))
     reload(node)
-    becomes(a, (5000, 5000), (0, 0), 0, 0)
+    becomes(a, (5000, 5000), (0, 0), (0, 0), 0)
     assert shown(node, a)["bytes out"] == (5000, "job", 0) and not node.api(f"/v1/endpoints/{ALLOC}")["limitsRefused"]
     # Over the most, or of another kind: nothing of it counts.
     for limits, why in (({"bytesPerSecond": 5001}, "5001 bytes out, and the most is 5000"),
                         ({"bytesPerSecond": 1, "packetsPerSecond": 1}, "1 packets out, and the most is 0")):
         asks(nomad, **limits)
         wait_for(lambda why=why: why in node.picket("endpoint", "list").stdout, why)
-        becomes(a, (1000, 1000), (0, 0), 0, 0)
+        becomes(a, (1000, 1000), (0, 0), (0, 0), 0)
     asks(nomad, bytesPerSecond={"in": 10}, flows=3)
-    becomes(a, (1000, 10), (0, 0), 0, 3)
+    becomes(a, (1000, 10), (0, 0), (0, 0), 3)
     # Kept over a restart, Nomad silent.
     node.kill_picketd()
     nomad.token = "another"
     node.start_picketd(with_nomad(nomad, jobMost={"bytesPerSecond": 5000, "flows": 20}))
-    assert entry(a)[:4] == ((1000, 10), (0, 0), 0, 3) and "op=limits" not in node.log().split("op=start")[-1]
+    assert entry(a)[:4] == ((1000, 10), (0, 0), (0, 0), 3) and "op=limits" not in node.log().split("op=start")[-1]
 
 
 def test_what_another_namespaces_job_asks_for_is_nobodys(node, nomad):

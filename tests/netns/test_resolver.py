@@ -9,9 +9,9 @@ import socket
 
 import pytest
 from harness import binary, wait_for
-from harness.servers import SILENCE, connect
+from harness.servers import SILENCE, Resolver, connect
 from test_uplinks import run
-from test_world import Resolver, query
+from test_world import query
 
 STUB = "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch corp.example\n"
 REAL = "nameserver 192.0.2.1\nnameserver 2001:db8::1\nsearch upstream.example\n"

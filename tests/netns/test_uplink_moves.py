@@ -17,10 +17,25 @@ def senders(sniffer):
             and (UDP in frame or (TCP in frame and frame[TCP].flags != "R"))}
 
 
+def replace_route(node, _):
+    run(node, *(f"ip -{f} route replace default via {TWO[f]['via']}" for f in (4, 6)))
+
+
+def add_rule(node, endpoint):
+    """Both stay uplinks: the endpoint's routes alone go by the other one."""
+    for f in (4, 6):
+        run(node, f"ip -{f} route add default via {TWO[f]['via']} table 99", f"ip -{f} rule add from {endpoint.address(f)} table 99")
+
+
+MOVES = {"the default route": (replace_route, ["two"]), "a rule": (add_rule, ["up0", "two"])}
+
+
+@pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("family", (4, 6))
-def test_an_uplink_that_moves_under_traffic(stage, mode, family):
-    """The default route goes to another device: what left by the old one ends, and no frame of it goes by the new one with the old address."""
+def test_an_uplink_that_moves_under_traffic(stage, mode, family, move):
+    """The route goes to another device: what left by the old one ends, and no frame of it goes by the new one with the old address."""
+    moves, after = MOVES[move]
     s, to = stage(mode, **IPV6), TWO[family]
     second = Place(s.node, "two", "198.51.100.2/24", "198.51.100.1/24")
     run(s.node, "ip addr add 2001:db8:2::2/64 dev two nodad")
@@ -28,6 +43,8 @@ def test_an_uplink_that_moves_under_traffic(stage, mode, family):
     for where in (s.node.world, second):
         run(where, "ip link set lo up", f"ip addr add {to['near']} dev lo")
     servers = [Mirror(where.inside(), 9001, name=name) for where, name in ((s.node.world, "first"), (second, "second"))]
+    if len(after) > 1:
+        run(s.node, *(f"ip -{f} route add default via {TWO[f]['via']} metric 4096" for f in (4, 6)))
     s.node.start_picketd()
     a = s.add("acme", "api")
     old = {kind: connect(a, kind, to["near"], 9001) for kind in ("tcp", "udp")}
@@ -35,8 +52,8 @@ def test_an_uplink_that_moves_under_traffic(stage, mode, family):
     try:
         assert all(is_nodes(seen := exchange(each), family) and seen[2] == "first" for each in old.values())
         with PacketSocket(s.node.world.net, "down0") as at_first, PacketSocket(second.net, "eth0") as at_second:
-            run(s.node, *(f"ip -{f} route replace default via {TWO[f]['via']}" for f in (4, 6)))
-            wait_for(lambda: list(uplinks(s.node)) == ["two"], "the other uplink")
+            moves(s.node, a)
+            wait_for(lambda: sorted(uplinks(s.node)) == sorted(after), "the uplinks")
             for each in old.values():
                 each.settimeout(0.1)
 

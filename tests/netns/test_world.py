@@ -12,7 +12,7 @@ import time
 import pytest
 from harness import EGRESS, PacketSocket, netns, proving, wait_for
 from harness.machine import Machine
-from harness.servers import PATIENCE, SILENCE, Mirror, ask, connect, exchange, pings
+from harness.servers import PATIENCE, SILENCE, Mirror, Resolver, ask, connect, exchange, pings
 from harness.shell import run as run_in
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import IPv6
@@ -132,27 +132,6 @@ def test_without_masquerade_it_goes_with_its_own_address(stage, mode):
 def query(name, number=7):
     parts = b"".join(bytes([len(p)]) + p.encode() for p in name.split(".")) + b"\0"
     return struct.pack(">HHHHHH", number, 0x0100, 1, 0, 0, 0) + parts + struct.pack(">HH", 1, 1)
-
-
-class Resolver(threading.Thread):
-    """One that knows a single answer to every question."""
-
-    def __init__(self, inside, answer="198.51.100.80"):
-        super().__init__(daemon=True)
-        self.answer = socket.inet_aton(answer)
-        with inside:
-            self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-            self.socket.bind(("::", 53))
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                data, peer = self.socket.recvfrom(512)
-            except OSError:
-                return
-            head = data[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0)
-            self.socket.sendto(head + data[12:] + b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + self.answer, peer)
 
 
 @pytest.mark.parametrize("mode", MODES)

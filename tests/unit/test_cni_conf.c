@@ -102,7 +102,8 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c.limits.of[PK_LIMIT_BYTES + PK_EGRESS], 2000);
 	assert_int_equal(c.limits.of[PK_LIMIT_PACKETS + PK_INGRESS], 5);
 	assert_int_equal(c.limits.of[PK_LIMIT_PACKETS + PK_EGRESS], 5);
-	assert_int_equal(c.limits.of[PK_LIMIT_NEW_FLOWS], 7);
+	assert_int_equal(c.limits.of[PK_LIMIT_NEW_FLOWS + PK_EGRESS], 7);
+	assert_int_equal(c.limits.of[PK_LIMIT_NEW_FLOWS + PK_INGRESS], 7);
 	assert_int_equal(c.limits.of[PK_LIMIT_FLOWS], 9);
 	assert_int_equal(c.job_args, CNI_JOB_IP);
 	assert_string_equal(c.root, "/tmp/x");

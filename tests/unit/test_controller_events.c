@@ -41,7 +41,8 @@ static struct pk_event event(const char *src, const char *dst)
 	return ev;
 }
 
-static void expect_line(struct fixture *f, const struct pk_event *ev, const char *const *parts)
+static void expect_closed(struct fixture *f, const struct pk_event_closed *closed,
+			  const char *const *parts)
 {
 	const struct pk_flow_names names = { .model = f->model,
 					     .node = "vm-17",
@@ -52,7 +53,7 @@ static void expect_line(struct fixture *f, const struct pk_event *ev, const char
 	own_json *doc = NULL;
 	struct pk_flow_event flow;
 
-	pk_flow_take(&flow, ev, &when, &names, held);
+	pk_flow_take(&flow, closed, &when, &names, held);
 	pk_flow_json(&flow, &names, &line);
 	pk_flow_done(&flow);
 	pk_flow_who_set_free(held);
@@ -63,6 +64,37 @@ static void expect_line(struct fixture *f, const struct pk_event *ev, const char
 	for (; *parts; parts++)
 		if (!strstr(line.text, *parts))
 			fail_msg("no %s in %s", *parts, line.text);
+}
+
+static void expect_line(struct fixture *f, const struct pk_event *ev, const char *const *parts)
+{
+	const struct pk_event_closed closed = { .event = *ev };
+
+	expect_closed(f, &closed, parts);
+}
+
+/* The end of a flow: what each side sent, and how it ended. */
+static void test_flow_end(void **state)
+{
+	struct pk_event_closed closed = { .event = event("10.40.7.11", "203.0.113.7"),
+					  .packets = { 7, 5 },
+					  .bytes = { 700, 123456789012 },
+					  .seconds = 42,
+					  .how = PK_FLOW_END_FIN };
+	static const char *const parts[] = { "\"verdict\":\"closed\"",
+					     "\"bytes\":700,\"packets\":7",
+					     "\"replyBytes\":123456789012,\"replyPackets\":5",
+					     "\"seconds\":42,\"end\":\"fin\"",
+					     "\"reason\":\"ok\"",
+					     NULL };
+	static const char *const unknown[] = { "\"end\":null", NULL };
+
+	closed.event.version = PK_EVENT_CLOSED_VERSION;
+	closed.event.type = PK_EVENT_CLOSED;
+	closed.event.reason = PK_REASON_OK;
+	expect_closed(*state, &closed, parts);
+	closed.how = 99;
+	expect_closed(*state, &closed, unknown);
 }
 
 static void test_flow_names(void **state)
@@ -435,6 +467,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_flow_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flow_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_event_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_event_budget, setup, teardown),

@@ -59,8 +59,9 @@ static void others_only_lower(void **state)
 	holds(&said, IN, 80, PK_LIMIT_OF_BANDWIDTH);
 	said.args.of[IN] = 79;
 	holds(&said, IN, 79, PK_LIMIT_OF_JOB);
-	said.args.of[PK_LIMIT_NEW_FLOWS] = 3;
-	holds(&said, PK_LIMIT_NEW_FLOWS, 3, PK_LIMIT_OF_JOB);
+	said.args.of[PK_LIMIT_NEW_FLOWS + PK_INGRESS] = 3;
+	holds(&said, PK_LIMIT_NEW_FLOWS + PK_INGRESS, 3, PK_LIMIT_OF_JOB);
+	holds(&said, PK_LIMIT_NEW_FLOWS + PK_EGRESS, 0, PK_LIMIT_OF_NOBODY);
 }
 
 /* Within the most, which was compared before, meta stands in the operator's place. */

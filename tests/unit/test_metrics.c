@@ -91,11 +91,11 @@ static struct pk_local_endpoint endpoint(const char *key, const char *tenant_nam
 static void take(struct pk_traffic *t, uint32_t slot, const struct pk_local_endpoint *ep,
 		 uint64_t allowed, uint64_t denied)
 {
-	struct pk_counter row[2][PK_REASON_SLOTS] = { 0 };
+	struct pk_traffic_read read = { .lost = 3 * denied };
 
-	row[PK_EGRESS][PK_REASON_OK] = (struct pk_counter){ allowed, 100 * allowed };
-	row[PK_INGRESS][PK_REASON_POLICY_DENIED] = (struct pk_counter){ denied, 60 * denied };
-	pk_traffic_take(t, slot, ep, row);
+	read.row[PK_EGRESS][PK_REASON_OK] = (struct pk_counter){ allowed, 100 * allowed };
+	read.row[PK_INGRESS][PK_REASON_POLICY_DENIED] = (struct pk_counter){ denied, 60 * denied };
+	pk_traffic_take(t, slot, ep, &read);
 }
 
 static const struct pk_traffic_job *job_named(const struct pk_traffic *t, const char *tenant_name,
@@ -116,6 +116,7 @@ static const struct pk_traffic_job *job_named(const struct pk_traffic *t, const 
 		assert_int_equal(j_->sum[PK_EGRESS][0].packets, allowed);                          \
 		assert_int_equal(j_->sum[PK_INGRESS][1].packets, denied);                          \
 		assert_int_equal(j_->sum[PK_EGRESS][0].bytes, 100 * (allowed));                    \
+		assert_int_equal(j_->lost, 3 * (denied));                                          \
 	} while (0)
 
 static uint64_t node_allowed(const struct pk_traffic *t)

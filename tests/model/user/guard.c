@@ -280,7 +280,7 @@ __u64 bpf_ringbuf_query(void *ring, __u64 what)
 
 void *bpf_ringbuf_reserve(void *ring, __u64 size, __u64 flags)
 {
-	static struct pk_event event;
+	static struct pk_event_closed event;
 
 	return &event;
 }

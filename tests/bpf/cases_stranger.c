@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What somebody outside may use up of an endpoint's limits through a published port: a rate of his
+ * own, three quarters of its places, and none of them for long who doesn't show that he hears the
+ * answer.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <string.h>
+
+#include "tests/bpf/world.h"
+
+#define OUTSIDE (NODE_BUDGET - NODE_BUDGET / 4)
+
+static void start(void)
+{
+	world_start();
+	world_publish(0, 8080, 1, 80);
+}
+
+/* The world's packet to A's published port, denied, or passed to A. */
+static void comes(const char *text, uint16_t sport, uint8_t flags, enum pk_reason reason)
+{
+	struct expect e = { text, reason, 1, PK_INGRESS, false };
+	struct pkt p = world_to_node(WHO_WORLD, TCP(sport, 8080, flags));
+
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+}
+
+static void answers(const char *text, uint16_t sport, uint8_t flags)
+{
+	node_from(text, 1, pkt_v4(WHO_A, WHO_WORLD, TCP(80, sport, flags)), PK_REASON_OK);
+}
+
+static void own(const char *text, uint16_t sport, enum pk_reason reason)
+{
+	node_from(text, 1, pkt_v4(WHO_A, WHO_B, UDP(sport, 53)), reason);
+}
+
+static bool flow_of(uint16_t sport, struct pk_flow_key *key, struct pk_flow *flow)
+{
+	*key = (struct pk_flow_key){ .src = pkt_ip4(WHO_WORLD),
+				     .dst = pkt_ip4(WHO_HOST),
+				     .sport = htons(sport),
+				     .dport = htons(8080),
+				     .proto = 6 };
+	key->dst.w[3] = htonl(WORLD_NODE_V4);
+	return check("the world's flow",
+		     !bpf_map_lookup_elem(node_map("flows"), key, flow));
+}
+
+/* So many seconds pass for the world's flow from that port. */
+static void age(uint16_t sport, uint32_t seconds)
+{
+	struct pk_flow_key key;
+	struct pk_flow flow;
+
+	if (!flow_of(sport, &key, &flow))
+		return;
+	flow.begun -= seconds * node_hz();
+	flow.expires -= seconds * node_hz();
+	bpf_map_update_elem(node_map("flows"), &key, &flow, BPF_EXIST);
+}
+
+static void is_in(const char *text, uint16_t sport, enum pk_flow_state state, uint32_t seconds)
+{
+	struct pk_flow_key key;
+	struct pk_flow flow;
+	uint32_t left;
+
+	if (!flow_of(sport, &key, &flow))
+		return;
+	left = (flow.expires - judge_clock()) / node_hz();
+	check(text, flow.state == state && left <= seconds && left + 2 >= seconds);
+}
+
+static void fill(void)
+{
+	for (uint16_t i = 0; i < OUTSIDE; i++)
+		comes("a connection from outside", 50000 + i, SYN, PK_REASON_OK);
+	comes("one more than strangers have places", 51000, SYN, PK_REASON_FLOW_BUDGET);
+}
+
+/* Strangers have three quarters; that these are full bars nobody else. */
+static void places(void)
+{
+	start();
+	fill();
+	for (uint16_t i = OUTSIDE; i < NODE_BUDGET; i++)
+		own("A still has places of its own", 1000 + i, PK_REASON_OK);
+	own("and no more than those", 2000, PK_REASON_FLOW_BUDGET);
+	node_from("A's reset gives one back", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 0, 1, 0),
+		  PK_REASON_OK);
+	comes("which a stranger may have", 51000, SYN, PK_REASON_OK);
+}
+
+/* A's own flows may take all of them. */
+static void all_own(void)
+{
+	start();
+	for (uint16_t i = 0; i < NODE_BUDGET; i++)
+		own("a flow of A's", 1000 + i, PK_REASON_OK);
+	own("one more", 2000, PK_REASON_FLOW_BUDGET);
+	comes("a stranger finds none", 51000, SYN, PK_REASON_FLOW_BUDGET);
+}
+
+/* A budget of its own is divided likewise; the least there is is for whoever comes. */
+static void small(void)
+{
+	struct pk_endpoint ep;
+
+	start();
+	node_endpoint(1, &ep);
+	ep.flow_budget = 4;
+	node_endpoint_set(1, &ep);
+	for (uint16_t i = 0; i < 3; i++)
+		comes("of four places three", 50000 + i, SYN, PK_REASON_OK);
+	comes("and not the fourth", 51000, SYN, PK_REASON_FLOW_BUDGET);
+	own("which is A's", 1000, PK_REASON_OK);
+	start();
+	ep.flow_budget = 1;
+	node_endpoint_set(1, &ep);
+	comes("the only place", 50000, SYN, PK_REASON_OK);
+}
+
+/* Who asks once and never again holds a place for five seconds where others want it. */
+static void half_open(void)
+{
+	start();
+	fill();
+	for (uint16_t i = 0; i < OUTSIDE; i++)
+		answers("A's answer, which the stranger may not hear", 50000 + i, SYN | ACK);
+	comes("still none is free", 51000, SYN, PK_REASON_FLOW_BUDGET);
+	comes("one acknowledges the answer", 50000, ACK, PK_REASON_OK);
+	for (uint16_t i = 0; i < OUTSIDE; i++)
+		age(50000 + i, 6);
+	for (uint16_t i = 1; i < OUTSIDE; i++)
+		comes("the others' places are free", 52000 + i, SYN, PK_REASON_OK);
+	comes("but not that one's", 51000, SYN, PK_REASON_FLOW_BUDGET);
+	comes("which goes on", 50000, ACK, PK_REASON_OK);
+	start();
+	fill();
+	for (uint16_t i = 0; i < OUTSIDE; i++)
+		age(50000 + i, 4);
+	comes("after four seconds none is free", 51000, SYN, PK_REASON_FLOW_BUDGET);
+}
+
+/* A's own connection that isn't answered stays: nobody outside made it begin. */
+static void own_unanswered(void)
+{
+	struct pk_flow_key key = { .src = pkt_ip4(WHO_A), .dst = pkt_ip4(WHO_B), .proto = 6 };
+	struct pk_flow flow;
+
+	start();
+	for (uint16_t i = 0; i < NODE_BUDGET; i++) {
+		node_from("a connection of A's", 1, pkt_v4(WHO_A, WHO_B, TCP(1000 + i, 80, SYN)),
+			  PK_REASON_OK);
+		key.sport = htons(1000 + i);
+		key.dport = htons(80);
+		bpf_map_lookup_elem(node_map("flows"), &key, &flow);
+		flow.begun -= 6 * node_hz();
+		bpf_map_update_elem(node_map("flows"), &key, &flow, BPF_EXIST);
+	}
+	own("its places are taken", 2000, PK_REASON_FLOW_BUDGET);
+}
+
+/* A connection is open once its beginner has acknowledged the answer, and not by the answer. */
+static void opening(void)
+{
+	start();
+	comes("a stranger's SYN", 50000, SYN, PK_REASON_OK);
+	is_in("may wait for a minute", 50000, PK_FLOW_NEW, 60);
+	answers("A answers", 50000, SYN | ACK);
+	is_in("which opens nothing", 50000, PK_FLOW_NEW, 60);
+	comes("nor does the SYN once more", 50000, SYN, PK_REASON_OK);
+	is_in("as it may come twice", 50000, PK_FLOW_NEW, 60);
+	comes("the acknowledgement", 50000, ACK, PK_REASON_OK);
+	is_in("does", 50000, PK_FLOW_OPEN, 21600);
+	start();
+	comes("a SYN", 50000, SYN, PK_REASON_OK);
+	comes("and an ACK, of what nobody said", 50000, ACK, PK_REASON_OK);
+	is_in("opens nothing, either", 50000, PK_FLOW_NEW, 60);
+}
+
+/* A reset that the endpoint contradicts by its answer alone leaves the connection unopened. */
+static void reset_before(void)
+{
+	struct expect e = { "a stranger's RST in the window", PK_REASON_OK, 1, PK_INGRESS, false };
+	struct pkt rst = world_says(world_to_node(WHO_WORLD, TCP(50000, 8080, RST)), 9, 0, 0);
+	struct pkt answer = world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK)), 1, 9, 5);
+
+	start();
+	comes("a stranger's SYN", 50000, SYN, PK_REASON_OK);
+	node_from("A answers", 1, answer, PK_REASON_OK);
+	node_expect(&e, NODE_UP, 0, &rst, NULL);
+	is_in("ends it in ten seconds", 50000, PK_FLOW_RESET, 10);
+	node_from("A answers again", 1, answer, PK_REASON_OK);
+	is_in("and it waits for a minute, not for hours", 50000, PK_FLOW_NEW, 60);
+}
+
+/* B's SYN by the ports that it has answered A's by is no crossing of both: it is another flow. */
+static void answered_is_no_crossing(void)
+{
+	start();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_from("B answers", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+	check("one flow", node_flows() == 1);
+	node_from("B opens to A", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN)), PK_REASON_OK);
+	check("two", node_flows() == 2);
+}
+
+static void two_a_second(struct pk_node *n)
+{
+	n->new_flows_per_s = 2;
+}
+
+/* Of new flows each direction has its own rate: a stranger's take none of A's. */
+static void rates(void)
+{
+	struct pk_endpoint ep;
+
+	start();
+	node_settings(two_a_second);
+	comes("a new flow from outside", 50000, SYN, PK_REASON_OK);
+	check("of a burst of twice the rate",
+	      node_bucket(1, PK_BUCKET_NEW_FLOWS + PK_INGRESS) == 3 &&
+		      !node_bucket(1, PK_BUCKET_NEW_FLOWS + PK_EGRESS));
+	node_bucket_set(1, PK_BUCKET_NEW_FLOWS + PK_INGRESS, 0, NODE_AHEAD);
+	comes("over it", 50001, SYN, PK_REASON_FLOW_RATE);
+	comes("the one that is there goes on", 50000, ACK, PK_REASON_OK);
+	own("A's own are none of them", 1000, PK_REASON_OK);
+	check("they have a burst, too", node_bucket(1, PK_BUCKET_NEW_FLOWS + PK_EGRESS) == 3);
+	node_bucket_set(1, PK_BUCKET_NEW_FLOWS + PK_EGRESS, 0, NODE_AHEAD);
+	own("of their own", 1001, PK_REASON_FLOW_RATE);
+	start();
+	node_endpoint(1, &ep);
+	ep.new_flows_per_s[PK_INGRESS] = 1;
+	node_endpoint_set(1, &ep);
+	comes("where the endpoint has a rate for strangers", 50000, SYN, PK_REASON_OK);
+	check("theirs alone has it", node_bucket(1, PK_BUCKET_NEW_FLOWS + PK_INGRESS) == 1);
+	own("A has none of its own", 1000, PK_REASON_OK);
+	check("and no bucket", !node_bucket(1, PK_BUCKET_NEW_FLOWS + PK_EGRESS));
+}
+
+/* What the node itself begins is from outside, too; another endpoint's flow is that one's. */
+static void others(void)
+{
+	struct pk_endpoint ep;
+
+	start();
+	node_endpoint(1, &ep);
+	ep.new_flows_per_s[PK_INGRESS] = 1;
+	node_endpoint_set(1, &ep);
+	node_bucket_set(1, PK_BUCKET_NEW_FLOWS + PK_INGRESS, 0, NODE_AHEAD);
+	node_to("the node's connection to A", 1, pkt_v4(WHO_HOST, WHO_A, TCP(40000, 80, SYN)),
+		PK_REASON_FLOW_RATE);
+	node_from("B's to A", 2, pkt_v4(WHO_B, WHO_A, TCP(40000, 80, SYN)), PK_REASON_OK);
+}
+
+void cases_stranger(void)
+{
+	places();
+	all_own();
+	small();
+	half_open();
+	own_unanswered();
+	opening();
+	reset_before();
+	answered_is_no_crossing();
+	rates();
+	others();
+	node_reset();
+}
