@@ -22,7 +22,8 @@ struct pk_flows_walk {
 
 /*
  * Looks at about n more entries and deletes those that have been over for a minute (at_once: that
- * are over) and those whose endpoint is gone. Returns 1 where the walk is through, 0 where there is more, or -errno.
+ * are over) and those whose endpoint is gone. Returns 1 where the walk is through, 0 where there is
+ * more, or -errno.
  */
 int pk_flows_reap(const struct pk_bpf *bpf, struct pk_flows_walk *walk, uint32_t n,
 		  struct pk_err *err);

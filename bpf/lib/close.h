@@ -82,9 +82,9 @@ static __always_inline void close_counts(struct pk_event_closed *c, const struct
 	c->packets[1] = flow->packets[1];
 	c->bytes[0] = flow->bytes[0];
 	c->bytes[1] = flow->bytes[1];
-	/* Time-outs that changed meanwhile may lead anywhere: the flow's whole life is the bound. */
-	c->seconds = last - flow->begun <= now - flow->begun ? last - flow->begun
-							     : now - flow->begun;
+	/* Time-outs may have changed meanwhile: the flow's whole life is the bound. */
+	c->seconds =
+		last - flow->begun <= now - flow->begun ? last - flow->begun : now - flow->begun;
 	c->seconds /= pk_hz;
 	c->how = close_how(flow, now);
 }

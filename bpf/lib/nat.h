@@ -68,8 +68,8 @@ static __always_inline bool nat_is_answered(struct pk_scratch *s, __u32 now)
 }
 
 /*
- * Returns whether a socket of the node takes what comes under the tuple of s->alias. The question is
- * written into scratch: the stack is deep here.
+ * Returns whether a socket of the node takes what comes under the tuple of s->alias. The question
+ * is written into scratch: the stack is deep here.
  */
 static __always_inline bool nat_has_socket(struct __sk_buff *skb, struct pk_scratch *s)
 {

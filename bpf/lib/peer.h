@@ -227,7 +227,7 @@ static __always_inline void peer_from(struct pk_scratch *s, union pk_addr *from)
  * Then too the packet is judged as the host's, and the stack, which has no route either, drops what
  * that would let pass. Addresses of the pools stay unknown endpoints.
  */
-static __always_inline int peer_resolve(struct __sk_buff *skb, struct pk_scratch *s)
+static __noinline int peer_resolve(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	struct pk_pkt *pkt = &s->pkt;
 	struct peer_ask ask = { .dst = pkt->dst, .ifindex = skb->ifindex };

@@ -132,6 +132,16 @@ static void try_again(struct pk_apply *a, int r)
 		a->crowded = 0;
 }
 
+static struct pk_sync_want wanted(const struct pk_apply *a, const struct pk_slice *slice)
+{
+	const struct pk_config *config = a->args.config;
+
+	return (struct pk_sync_want){ .model = a->args.model,
+				      .log_new = strcmp(config->flows_allowed, "new") == 0,
+				      .log_closed = config->flows_closed,
+				      .slice = slice };
+}
+
 /*
  * Makes one turn of a pass. -EAGAIN means that there is more to compile or to write in the next
  * turn.
@@ -140,10 +150,7 @@ static int pass(struct pk_apply *a, bool all)
 {
 	uint64_t until = pk_now_ns() + SLICE_NS;
 	const struct pk_slice slice = { .late = is_late, .arg = &until };
-	struct pk_sync_want want = { .model = a->args.model,
-				     .log_new = strcmp(a->args.config->flows_allowed, "new") == 0,
-				     .log_closed = a->args.config->flows_closed,
-				     .slice = a->served ? &slice : NULL };
+	struct pk_sync_want want = wanted(a, a->served ? &slice : NULL);
 	struct pk_sync_done done = { 0 };
 	struct pk_err err = { 0 };
 	int r = check_lost(a, &err), fit = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * The records of the `events` ring buffer: one event a decision, and one a flow that ended. One that
- * finds no room is counted as lost; nothing waits for the ring.
+ * The records of the `events` ring buffer: one event a decision, and one a flow that ended. Where
+ * there is no room one is counted as lost; nothing waits for the ring.
  */
 #include <linux/types.h>
 #include "picket/types.h"

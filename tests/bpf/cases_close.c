@@ -272,8 +272,8 @@ static void revoked(void)
 	check("at B's ingress", last.event.reason == PK_REASON_POLICY_DENIED &&
 					last.event.slot == 2 && last.event.dir == PK_INGRESS &&
 					last.event.peer_slot == 1 && last.event.revision == 6);
-	check("by that rule", last.event.rule == 66 &&
-				      last.event.rank == PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY));
+	check("by that rule",
+	      last.event.rule == 66 && last.event.rank == PK_RANK(PK_TIER_OPERATOR, PK_KIND_DENY));
 }
 
 /* As the world sees it, and as the endpoint behind a published port does. */
@@ -328,9 +328,9 @@ static void of_another_node(void)
 	bpf_map_update_elem(node_map("remote"), &v4, &peer, BPF_ANY);
 	check("A to another node", node_run(NODE_FROM, 1, &out, NULL) == 7);
 	pass(31, true);
-	check("has that one's identity",
-	      ends() == 1 && last.event.dst_identity == 500 && last.event.dst_tenant == 1 &&
-		      last.event.party == PK_PARTY_ENDPOINT);
+	check("has that one's identity", ends() == 1 && last.event.dst_identity == 500 &&
+						 last.event.dst_tenant == 1 &&
+						 last.event.party == PK_PARTY_ENDPOINT);
 	bpf_map_delete_elem(node_map("remote"), &v4);
 }
 

@@ -45,8 +45,7 @@ static bool flow_of(uint16_t sport, struct pk_flow_key *key, struct pk_flow *flo
 				     .dport = htons(8080),
 				     .proto = 6 };
 	key->dst.w[3] = htonl(WORLD_NODE_V4);
-	return check("the world's flow",
-		     !bpf_map_lookup_elem(node_map("flows"), key, flow));
+	return check("the world's flow", !bpf_map_lookup_elem(node_map("flows"), key, flow));
 }
 
 /* So many seconds pass for the world's flow from that port. */
@@ -188,7 +187,8 @@ static void reset_before(void)
 {
 	struct expect e = { "a stranger's RST in the window", PK_REASON_OK, 1, PK_INGRESS, false };
 	struct pkt rst = world_says(world_to_node(WHO_WORLD, TCP(50000, 8080, RST)), 9, 0, 0);
-	struct pkt answer = world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK)), 1, 9, 5);
+	struct pkt answer =
+		world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK)), 1, 9, 5);
 
 	start();
 	comes("a stranger's SYN", 50000, SYN, PK_REASON_OK);

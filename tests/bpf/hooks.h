@@ -15,9 +15,9 @@
 	H(OK, F | T | U | X)                                                                       \
 	H(MALFORMED, F | T | U | X)                                                                \
 	H(TRUNCATED, F | T | U | X)                                                                \
-	H(VLAN, F | T | X)      /* at an uplink a tag is the host's */                             \
+	H(VLAN, F | T | X)	/* at an uplink a tag is the host's */                             \
 	H(ETHERTYPE, F | T | X) /* there, IP alone is looked at */                                 \
-	H(CHECKSUM, F)          /* a VMM's word is believed nowhere; others' is the kernel's */    \
+	H(CHECKSUM, F)		/* a VMM's word is believed nowhere; others' is the kernel's */    \
 	H(GSO, F)                                                                                  \
 	H(LENGTH, F | U | X) /* the stack cuts for the device */                                   \
 	H(IP_OPTION, F | T | X)                                                                    \

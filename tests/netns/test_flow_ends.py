@@ -112,11 +112,10 @@ def test_nothing_is_told_unless_it_is_asked_for(stage):
     a = s.add("acme", "api")
     assert ask(a, "udp", s.world(), 80)
     wait_for(lambda: [f for f in lines(s.node) if f.get("verdict") == "allowed"], "its begin")
-    # A reload asks for it: the flows from then on are told.
+    # A reload asks for it: the flows that begin under the word that says so are told.
     s.node.write_config({**TOLD, "timeouts": QUICK})
     s.node.api("/v1/reload", "POST")
-    assert ask(a, "udp", s.world(), 8080)
-    told(s.node, protocol="udp", port=8080)
+    wait_for(lambda: ask(a, "udp", s.world(), 8080) and ended(s.node, protocol="udp", port=8080), "an end that is told", 60)
 
 
 def test_lost_events_are_counted_by_endpoint(stage):
