@@ -181,7 +181,7 @@ __noinline int pk_flow_close(__u32 what)
 		owner = flow->slot[0] ? flow->slot[0] : flow->slot[1];
 		close_fill(s, key, flow);
 	}
-	/* Of two CPUs that end it the one tells that deletes it. */
+	/* The CPU that deletes it tells, where two end it at once. */
 	if (!bpf_map_delete_elem(&flows, key) && owner)
 		close_tell(&s->closed, owner);
 	return 0;

@@ -28,7 +28,7 @@
 #define PK_PLACE_OPENING                                                                           \
 	5 /* seconds that a connection from outside may take to open where places are needed */
 /*
- * Of an endpoint's places what is begun from outside never has the last quarter: whoever the
+ * The last quarter of an endpoint's places is never for what is begun from outside: whoever the
  * endpoint answers, it can begin flows of its own.
  */
 #define PK_PLACES_OUTSIDE(budget) ((budget) - (budget) / 4)
