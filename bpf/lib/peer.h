@@ -299,8 +299,8 @@ static __always_inline bool peer_is_believed(struct __sk_buff *skb, struct pk_sc
  * address, also where it is masqueraded, or for the node's that it is published at. Addresses of
  * this node and of its endpoints never come from outside, and other nodes' come by the way to them.
  */
-static __always_inline int peer_resolve_source(struct __sk_buff *skb, struct pk_scratch *s,
-					       const struct pk_endpoint *ep)
+static __noinline int peer_resolve_source(struct __sk_buff *skb, struct pk_scratch *s,
+					  const struct pk_endpoint *ep)
 {
 	struct pk_pkt *pkt = &s->pkt;
 	struct peer_ask ask = { .src = pkt->dst, .dst = pkt->src, .ifindex = ep->host_ifindex };
