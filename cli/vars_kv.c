@@ -208,6 +208,17 @@ static int read_value(struct cli_consul *consul, struct pk_kv *kv, char **holder
 	return 0;
 }
 
+static int read_nodes(const struct pk_http_reply *reply, struct ready *ready, struct pk_err *err)
+{
+	struct pk_vars_nodes *nodes = pk_vars_nodes_new(on_node, ready);
+	int r = pk_vars_nodes_feed(nodes, reply->body, reply->len, err);
+
+	if (r == 0)
+		r = pk_vars_nodes_end(nodes, err);
+	pk_vars_nodes_free(nodes);
+	return r;
+}
+
 /* Asks which of the holders are ready, where there are any. */
 static int find_ready(struct cli_consul *consul, struct ready *ready, struct pk_err *err)
 {
@@ -226,7 +237,7 @@ static int find_ready(struct cli_consul *consul, struct ready *ready, struct pk_
 		return fail(err, &answer.reply, why);
 	if (!answer.reply.index)
 		return pk_fail(err, 0, PK_SERVICE_NO_INDEX);
-	return pk_vars_nodes(answer.reply.body, answer.reply.len, on_node, ready, err);
+	return read_nodes(&answer.reply, ready, err);
 }
 
 int cli_vars_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,

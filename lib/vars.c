@@ -266,8 +266,9 @@ static const struct pk_stream_table node_table = {
 	.name = "Nomad's nodes", .nodes = node_nodes, .n = PK_ARRAY_LEN(node_nodes), .text_max = 64
 };
 
-struct node_reader {
-	pk_vars_node_fn *fn; /* NULL: what can't be read is looked for alone */
+struct pk_vars_nodes {
+	struct pk_stream *stream;
+	pk_vars_node_fn *fn;
 	void *arg;
 	char id[64];
 	bool known, ready;
@@ -275,7 +276,7 @@ struct node_reader {
 
 static int on_node_event(void *arg, const struct pk_stream_event *e)
 {
-	struct node_reader *r = arg;
+	struct pk_vars_nodes *r = arg;
 
 	if (e->what == PK_STREAM_VALUE && e->node == NODE_ID && e->text)
 		snprintf(r->id, sizeof(r->id), "%s", e->text);
@@ -285,28 +286,37 @@ static int on_node_event(void *arg, const struct pk_stream_event *e)
 	}
 	if (e->what != PK_STREAM_END || e->node != NODE)
 		return 0;
-	if (r->fn && r->known && *r->id)
+	if (r->known && *r->id)
 		r->fn(r->arg, r->id, r->ready);
 	*r->id = '\0';
 	r->known = false;
 	return 0;
 }
 
-static int read_nodes(const char *body, size_t len, struct node_reader *r, struct pk_err *err)
+struct pk_vars_nodes *pk_vars_nodes_new(pk_vars_node_fn *fn, void *arg)
 {
-	struct pk_stream *stream = pk_stream_new(&node_table, on_node_event, r);
-	int result = pk_stream_feed(stream, body, len, err);
+	struct pk_vars_nodes *r = pk_alloc(sizeof(*r));
 
-	if (result == 0)
-		result = pk_stream_end(stream, err);
-	pk_stream_free(stream);
-	return result;
+	r->fn = fn;
+	r->arg = arg;
+	r->stream = pk_stream_new(&node_table, on_node_event, r);
+	return r;
 }
 
-int pk_vars_nodes(const char *body, size_t len, pk_vars_node_fn *fn, void *arg, struct pk_err *err)
+void pk_vars_nodes_free(struct pk_vars_nodes *r)
 {
-	struct node_reader look = { 0 }, tell = { .fn = fn, .arg = arg };
-	int r = read_nodes(body, len, &look, err);
+	if (!r)
+		return;
+	pk_stream_free(r->stream);
+	free(r);
+}
 
-	return r < 0 ? r : read_nodes(body, len, &tell, err);
+int pk_vars_nodes_feed(struct pk_vars_nodes *r, const char *bytes, size_t n, struct pk_err *err)
+{
+	return pk_stream_feed(r->stream, bytes, n, err);
+}
+
+int pk_vars_nodes_end(struct pk_vars_nodes *r, struct pk_err *err)
+{
+	return pk_stream_end(r->stream, err);
 }

@@ -63,6 +63,14 @@ void pk_var_done(struct pk_var *var);
 /* Writes the body of its PUT; node may be NULL. */
 void pk_var_encode(const char *item, const char *value, const char *node, struct pk_str *out);
 
-/* Tells of each node of /v1/nodes whether it is ready; of none where the answer can't be read. */
+/*
+ * Reads /v1/nodes as it comes, and tells of each node whether it is ready; what was told of an
+ * answer that fails later is no word.
+ */
 typedef void pk_vars_node_fn(void *arg, const char *id, bool ready);
-int pk_vars_nodes(const char *body, size_t len, pk_vars_node_fn *fn, void *arg, struct pk_err *err);
+struct pk_vars_nodes;
+struct pk_vars_nodes *pk_vars_nodes_new(pk_vars_node_fn *fn, void *arg);
+void pk_vars_nodes_free(struct pk_vars_nodes *reader);
+int pk_vars_nodes_feed(struct pk_vars_nodes *reader, const char *bytes, size_t n,
+		       struct pk_err *err);
+int pk_vars_nodes_end(struct pk_vars_nodes *reader, struct pk_err *err);

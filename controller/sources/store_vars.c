@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "docsource.h"
+#include "fs.h"
 #include "own.h"
 #include "store_vars_private.h"
+
+#define SLICE_NS 10000000 /* a turn of serving; between two, others are served */
 
 struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *call, pk_http_fn *fn,
 				void *arg, struct pk_err *err)
@@ -20,6 +23,7 @@ struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *ca
 
 void vars_serve_soon(struct vars_store *v)
 {
+	v->again = true;
 	pk_timer_hurry(v->serve_timer, 0);
 }
 
@@ -64,14 +68,9 @@ static void vars_cancel(struct pk_store_call *call)
 	vars_call_free((struct vars_call *)call);
 }
 
-static bool is_below(const struct vars_call *c, const char *key)
-{
-	return strncmp(key, c->prefix, strlen(c->prefix)) == 0;
-}
-
 static bool waits_for(const struct vars_call *c, const char *key)
 {
-	return c->kind == VARS_ASK ? !key || is_below(c, key) : c->kind == VARS_INDEX && !key;
+	return c->kind == VARS_ASK ? !key || vars_is_below(c, key) : c->kind == VARS_INDEX && !key;
 }
 
 void vars_fail(struct vars_store *v, const char *key, const struct pk_store_answer *answer)
@@ -89,60 +88,6 @@ void vars_fail(struct vars_store *v, const char *key, const struct pk_store_answ
 	}
 	while ((c = LIST_FIRST(&failing)))
 		vars_finish(c, answer);
-}
-
-static bool is_changed(const struct vars_call *c, const struct var *var)
-{
-	if (var->touched != UINT64_MAX && var->touched > c->index)
-		return true;
-	return c->wait && var->stirred > c->wait->told;
-}
-
-/* Returns whether it is time to answer; what is gone makes the token be tried first. */
-static bool is_due(struct vars_call *c, bool *gone)
-{
-	const struct vars_store *v = c->v;
-	bool due = !c->index || c->wait->restored != v->restored;
-
-	*gone = due || v->forgot > c->index;
-	if (v->answered < c->number || !v->answered)
-		return false;
-	for (const struct var *var = v->vars; var && c->index; var = var->hh.next) {
-		bool changed = is_below(c, var->key) && is_changed(c, var);
-
-		due |= changed;
-		*gone |= changed && var->gone;
-	}
-	if (!due && pk_loop_now(v->loop) >= c->deadline_ms)
-		due = *gone = true;
-	return due;
-}
-
-/* Returns a variable whose value the answer lacks; NULL: none. */
-static struct var *unread(const struct vars_call *c)
-{
-	for (struct var *var = c->v->vars; var; var = var->hh.next)
-		if (!var->gone && is_below(c, var->key) && var->read < var->modified)
-			return var;
-	return NULL;
-}
-
-static bool is_over(const struct vars_call *c, struct pk_str *why)
-{
-	size_t n = 0, text = 0;
-
-	for (const struct var *var = c->v->vars; var; var = var->hh.next) {
-		if (var->gone || !is_below(c, var->key))
-			continue;
-		n++;
-		text += var->value ? strlen(var->value) : 0;
-	}
-	if (n > c->budget.keys)
-		pk_str_addf(why, "more than %zu keys below %.200s", c->budget.keys, c->prefix);
-	else if (text > c->budget.text)
-		pk_str_addf(why, "more than %zu bytes of documents below %.200s", c->budget.text,
-			    c->prefix);
-	return why->len;
 }
 
 static void add_key(struct pk_kvs *kvs, const struct vars_call *c, const struct var *var)
@@ -198,13 +143,13 @@ static void answer_keys(struct vars_call *c)
 	own_str why = { 0 };
 	struct pk_store_answer answer = { .kvs = &kvs, .index = v->index, .filtered = c->hidden };
 
-	if (c->what == PK_STORE_KEYS && is_over(c, &why)) {
+	if (c->what == PK_STORE_KEYS && vars_is_over(c, &why)) {
 		answer.over = true;
 		answer.why = why.text;
 		answer.fault = PK_FAULT_ANSWER;
 	}
 	for (const struct var *var = v->vars; var && !answer.over; var = var->hh.next)
-		if (!var->gone && is_below(c, var->key))
+		if (!var->gone && vars_is_below(c, var->key))
 			add_key(&kvs, c, var);
 	if (kvs.n)
 		qsort(kvs.list, kvs.n, sizeof(*kvs.list), by_key);
@@ -218,27 +163,30 @@ static void answer_keys(struct vars_call *c)
 	vars_finish(c, &answer);
 }
 
+/* Returns whether a question's values are read, or are too many; has the next one read. */
+static bool has_values(struct vars_call *c)
+{
+	struct var *var = vars_unread(c);
+	own_str why = { 0 };
+
+	if (vars_is_over(c, &why))
+		return true;
+	if (var)
+		vars_read(c->v, var);
+	return !var && c->v->knows_nodes;
+}
+
 /* Answers a question if all that it takes is there. */
 static void serve_ask(struct vars_call *c)
 {
-	struct var *var;
-	own_str why = { 0 };
 	bool gone;
 
-	if (!is_due(c, &gone))
+	if (!vars_is_due(c, &gone))
 		return;
-	if (gone && !c->tried) {
+	if (gone && !c->tried)
 		vars_try(c);
-		return;
-	}
-	if (c->what == PK_STORE_KEYS && !is_over(c, &why)) {
-		var = unread(c);
-		if (var)
-			vars_read(c->v, var);
-		if (var || !c->v->knows_nodes)
-			return;
-	}
-	answer_keys(c);
+	else if (c->what != PK_STORE_KEYS || has_values(c))
+		answer_keys(c);
 }
 
 static void serve_index(struct vars_call *c)
@@ -261,29 +209,48 @@ static void serve(struct vars_call *c)
 		vars_finish(c, &said);
 }
 
-/* Serves all calls, each once: an answer may end others, or make new ones, whose turn is next. */
-static void serve_all(void *arg)
+/*
+ * Serves all calls, each once, in turns: an answer may end others, or make new ones, whose pass is
+ * the next. Returns whether all had theirs.
+ */
+static bool serve_calls(struct vars_store *v)
 {
-	struct vars_store *v = arg;
-	const uint64_t now = pk_loop_now(v->loop);
+	const uint64_t until = pk_now_ns() + SLICE_NS;
 	struct vars_call *c = LIST_FIRST(&v->calls);
-	uint64_t first = 0;
 
-	v->pass++;
 	while (c) {
 		struct vars_call *next = LIST_NEXT(c, link);
 		uint64_t count = v->served;
 
+		if (c->pass != v->pass && pk_now_ns() > until)
+			return false;
 		if (c->pass != v->pass) {
 			c->pass = v->pass;
 			serve(c);
 		}
 		c = v->served != count ? LIST_FIRST(&v->calls) : next;
 	}
+	return true;
+}
+
+static void serve_all(void *arg)
+{
+	struct vars_store *v = arg;
+	const uint64_t now = pk_loop_now(v->loop);
+	struct vars_call *c;
+	uint64_t first = 0;
+
+	if (!v->serving) {
+		v->pass++;
+		v->again = false;
+	}
+	v->serving = !serve_calls(v);
 	LIST_FOREACH (c, &v->calls, link)
 		if (c->index && c->deadline_ms > now && (!first || c->deadline_ms < first))
 			first = c->deadline_ms;
-	if (first)
+	if (v->serving || v->again)
+		pk_timer_hurry(v->serve_timer, 0);
+	else if (first)
 		pk_timer_hurry(v->serve_timer, first - now);
 }
 
@@ -355,6 +322,12 @@ static struct pk_store_call *vars_hold(struct pk_store *store, const char *holde
 	return (struct pk_store_call *)c;
 }
 
+static void vars_renew(struct pk_store *store)
+{
+	vars_list_fresh(store_of(store));
+	vars_nodes_fresh(store_of(store));
+}
+
 static void vars_rule(const struct pk_store *store, const char *prefix, bool writes,
 		      struct pk_str *out)
 {
@@ -378,6 +351,7 @@ static void vars_free(struct pk_store *store)
 		vars_call_free(LIST_FIRST(&v->calls));
 	pk_http_cancel(v->read);
 	vars_list_end(v);
+	vars_nodes_end(v);
 	pk_timer_free(v->serve_timer);
 	free(v->reading);
 	free(v->home);
@@ -385,6 +359,16 @@ static void vars_free(struct pk_store *store)
 	free(v->id);
 	free(store->prefix);
 	free(v);
+}
+
+/* Has those answered who wait for this node's own keys: it lives. */
+static void stir_own(struct vars_store *v)
+{
+	v->stirs++;
+	for (struct var *var = v->vars; var; var = var->hh.next)
+		if (var->holder && strcmp(var->holder, v->id) == 0)
+			var->stirred = v->stirs;
+	v->changes++;
 }
 
 void pk_store_vars_node(struct pk_store *store, const char *id)
@@ -401,7 +385,7 @@ void pk_store_vars_node(struct pk_store *store, const char *id)
 		v->knows_nodes = false;
 		vars_nodes_fresh(v);
 	}
-	vars_stir(v, id);
+	stir_own(v);
 	vars_serve_soon(v);
 }
 
@@ -416,6 +400,8 @@ static const struct pk_store_ops ops = { .origin = PK_ORIGIN_NOMAD,
 					 .write = vars_write,
 					 .hold = vars_hold,
 					 .cancel = vars_cancel,
+					 .renew = vars_renew,
+					 .who_lives = vars_knows_who_lives,
 					 .rule = vars_rule,
 					 .free = vars_free };
 
@@ -432,11 +418,13 @@ struct pk_store *pk_store_vars_new(struct pk_loop *loop, struct pk_http *http,
 		abort();
 	v->loop = loop;
 	v->stirs = 1; /* of a wait 0 is that it was told nothing */
+	v->changes = 1;
 	v->http = http;
 	v->config = config;
 	v->home = pk_strdup(config->store_namespace);
 	v->node = pk_consul_part(node);
 	v->serve_timer = pk_timer_new(loop, serve_all, v);
 	vars_list_begin(v);
+	vars_nodes_begin(v);
 	return &v->store;
 }

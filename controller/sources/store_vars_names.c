@@ -95,8 +95,10 @@ static void note(struct vars_store *v, struct var *var, const struct pk_var_name
 {
 	v->went_back |= !var->gone && name->modified < var->modified;
 	/* The index is told once the list is whole. */
-	if (var->gone || var->modified != name->modified)
+	if (var->gone || var->modified != name->modified) {
 		var->touched = UINT64_MAX;
+		v->changes++;
+	}
 	var->seen = true;
 	var->gone = false;
 	var->created = name->created;
@@ -205,6 +207,7 @@ void vars_names_end(struct vars_store *v, uint64_t index, uint64_t now)
 			 index, v->index);
 	}
 	v->went_back = false;
+	v->changes++;
 	pk_str_done(&v->strays);
 	v->strays = PK_MOVE(v->found, (struct pk_str){ 0 });
 	v->n_strays = v->n_found;
@@ -213,6 +216,7 @@ void vars_names_end(struct vars_store *v, uint64_t index, uint64_t now)
 
 void vars_names_broke_off(struct vars_store *v)
 {
+	v->changes++;
 	for (struct var *var = v->vars; var; var = var->hh.next) {
 		var->seen = false;
 		if (var->touched == UINT64_MAX)

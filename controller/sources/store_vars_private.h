@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Shared by store_vars.c, which answers what is asked; store_vars_list.c, which keeps the list;
- * store_vars_names.c, which takes a list's names; store_vars_read.c, which reads values and tries
- * what the token may see; and store_vars_write.c.
+ * Shared by store_vars.c, which answers what is asked; store_vars_look.c, which says when and
+ * whether it can; store_vars_list.c, which keeps the list; store_vars_names.c, which takes a list's
+ * names; store_vars_nodes.c, which keeps which nodes are ready; store_vars_read.c, which reads
+ * values and tries what the token may see; and store_vars_write.c.
  */
 #include <sys/queue.h>
 #include <uthash.h>
@@ -32,7 +33,7 @@ struct var {
 
 struct vars_node {
 	char *id;
-	bool ready, seen;
+	bool ready;
 	UT_hash_handle hh;
 };
 
@@ -40,6 +41,15 @@ struct vars_budget { /* what a tenant has in one list below a folder */
 	char *name;  /* "policies/tenants/acme" */
 	size_t n, gone;
 	UT_hash_handle hh;
+};
+
+/* What a question finds among the variables; it is found anew once they change. */
+struct vars_look {
+	uint64_t changes; /* the store's, as it was found */
+	bool due, gone;	  /* one that it waits for changed; went */
+	size_t n;	  /* its keys */
+	struct var *next; /* those before it are read, */
+	size_t text;	  /* and so long */
 };
 
 enum vars_kind { VARS_ASK, VARS_INDEX, VARS_SAY, VARS_WRITE };
@@ -53,10 +63,11 @@ struct vars_call {
 	bool leaders;
 	struct pk_kv_wait *wait;
 	struct pk_kv_budget budget;
-	uint64_t index;		   /* that is waited behind; 0: it doesn't wait */
-	uint64_t deadline_ms;	   /* of the wait */
-	uint64_t number;	   /* of the first list that answers it */
-	uint64_t pass;		   /* the last that looked at it */
+	uint64_t index;	      /* that is waited behind; 0: it doesn't wait */
+	uint64_t deadline_ms; /* of the wait */
+	uint64_t number;      /* of the first list that answers it */
+	uint64_t pass;	      /* the last that looked at it */
+	struct vars_look look;
 	bool tried, hidden;	   /* what the token may see; it may not see all */
 	struct pk_http_call *http; /* of a trial, or a write */
 	char *key;		   /* of a write */
@@ -75,7 +86,7 @@ struct vars_store {
 		*node; /* the operators' namespace; this node's name as the last part of a key */
 	char *id;      /* of this node; NULL: not known */
 	struct var *vars;
-	struct vars_node *nodes;
+	struct vars_node *nodes, *heard; /* those that count; of the answer under way */
 	struct vars_budget *budgets;
 	struct pk_str strays, found; /* keys that are in no key's place; of the list under way */
 	size_t n_strays, n_found, n_home;
@@ -83,7 +94,9 @@ struct vars_store {
 	struct pk_timer *list_timer, *serve_timer, *nodes_timer;
 	struct pk_http_call *list, *read, *nodes_call;
 	struct pk_vars_reader *reader;
-	struct pk_err error;
+	struct pk_vars_nodes *nodes_reader;
+	struct pk_err error, nodes_error;
+	struct pk_source nodes_source;
 	int result;
 	struct pk_pace pace;
 	uint64_t number, answered; /* of the list that is under way or was last; that was good */
@@ -93,10 +106,14 @@ struct vars_store {
 	uint64_t stirs;	   /* how often a node came to live, or ceased to */
 	uint64_t served;   /* calls that ended */
 	uint64_t pass;	   /* looks at all calls */
+	bool serving;	   /* a pass has calls left for the next turn */
+	bool again;	   /* and another is due */
+	uint64_t changes;  /* of what a question may find among the variables */
+	uint64_t looked;   /* variables that were looked at for questions */
 	bool went_back;	   /* this list shows that the store is older than it was */
 	bool fresh, waits; /* the next list is to answer at once; the one under way waits */
 	bool knows_nodes;
-	unsigned int failures, nodes_failures;
+	unsigned int failures;
 	char *reading; /* the key of read */
 };
 
@@ -114,6 +131,14 @@ struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_w
 				 pk_store_fn *fn, void *arg, struct pk_err *err);
 #define VARS_MORE_ROOM "spread the tenant's allocations over more nodes, or use Consul"
 int vars_fits(const struct pk_store *store, const char *key, const char *value, struct pk_err *err);
+/* Returns whether a key is below the call's prefix. */
+bool vars_is_below(const struct vars_call *c, const char *key);
+/* Returns whether it is time to answer; what is gone makes the token be tried first. */
+bool vars_is_due(struct vars_call *c, bool *gone);
+/* Returns a variable whose value the answer lacks; NULL: none. */
+struct var *vars_unread(struct vars_call *c);
+/* Returns whether there is more than the call may have, as far as values are read; says by what. */
+bool vars_is_over(struct vars_call *c, struct pk_str *why);
 /* Has all calls looked at soon. */
 void vars_serve_soon(struct vars_store *v);
 /* Fails every call that waits for a key, or, with NULL, for the list. */
@@ -121,8 +146,6 @@ void vars_fail(struct vars_store *v, const char *key, const struct pk_store_answ
 void vars_finish(struct vars_call *c, const struct pk_store_answer *answer);
 /* Returns whether this node, or another that is ready, is the holder; NULL: nobody is. */
 bool vars_lives(const struct vars_store *v, const char *holder);
-/* Has those answered who wait for the keys of a node that came to live, or ceased to. */
-void vars_stir(struct vars_store *v, const char *id);
 /*
  * One list: its begin; each name (arg: the store); its end, with the index under which all changes
  * are seen. One that broke off is no word of what it lacks.
@@ -137,6 +160,10 @@ void vars_list_begin(struct vars_store *v);
 void vars_list_end(struct vars_store *v);
 /* Has a list asked for at once. */
 void vars_list_fresh(struct vars_store *v);
+/* Begins to keep the nodes, and ends that. */
+void vars_nodes_begin(struct vars_store *v);
+void vars_nodes_end(struct vars_store *v);
+const struct pk_source *vars_knows_who_lives(const struct pk_store *store);
 /* Has the leader asked for the nodes at once: what was heard of them may be of another history. */
 void vars_nodes_fresh(struct vars_store *v);
 /* Begins to read a value. */

@@ -81,15 +81,39 @@ static void read_variable(const char *text, size_t n)
 
 static void add_node(void *arg, const char *id, bool ready)
 {
-	(void)ready;
-	*(size_t *)arg += strlen(id);
+	struct sum *sum = arg;
+
+	sum->n++;
+	sum->of = sum->of * 31 + strlen(id) * 2 + ready;
+}
+
+static int read_nodes_in(const char *text, size_t n, size_t piece, struct sum *sum)
+{
+	struct pk_vars_nodes *reader = pk_vars_nodes_new(add_node, sum);
+	int r = 0;
+
+	*sum = (struct sum){ 0 };
+	for (size_t at = 0; at < n && r == 0; at += piece)
+		r = pk_vars_nodes_feed(reader, text + at, n - at < piece ? n - at : piece, NULL);
+	if (r == 0)
+		r = pk_vars_nodes_end(reader, NULL);
+	pk_vars_nodes_free(reader);
+	return r;
+}
+
+static void read_nodes(const char *text, size_t n, size_t piece)
+{
+	struct sum whole, pieces;
+	int r = read_nodes_in(text, n, n + 1, &whole);
+
+	check(read_nodes_in(text, n, piece, &pieces) == r);
+	check(r < 0 || (whole.n == pieces.n && whole.of == pieces.of));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	own_mem char *text = NULL;
-	size_t n = 0;
 
 	if (size < 2)
 		return 0;
@@ -105,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		read_variable((const char *)data + 2, size - 2);
 		break;
 	default:
-		pk_vars_nodes((const char *)data + 2, size - 2, add_node, &n, NULL);
+		read_nodes((const char *)data + 2, size - 2, data[1] + 1u);
 	}
 	return 0;
 }

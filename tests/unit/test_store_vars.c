@@ -20,7 +20,9 @@ static char prefix[] = PREFIX, home[] = "ops", node[] = "n1";
 
 static struct vars_store store(void)
 {
-	return (struct vars_store){ .store.prefix = prefix, .home = home, .node = node };
+	return (struct vars_store){
+		.store.prefix = prefix, .home = home, .node = node, .answered = 1, .changes = 1
+	};
 }
 
 static void name(struct vars_store *v, const char *namespace, const char *below, uint64_t index)
@@ -161,6 +163,109 @@ static void test_nothing_is_kept_of_what_went(void **state)
 	vars_names_free(&v);
 }
 
+#define MANY 10000
+
+static struct vars_call question(struct vars_store *v, const char *below)
+{
+	struct vars_call c = { .v = v, .kind = VARS_ASK, .what = PK_STORE_KEYS };
+	own_str full = { 0 };
+
+	pk_str_addf(&full, PREFIX "%s", below);
+	c.prefix = pk_str_take(&full);
+	c.budget = (struct pk_kv_budget){ 65536, 100 };
+	return c;
+}
+
+/* Reads as long as a value lacks, one after another, and returns how many it were. */
+static size_t read_all(struct vars_call *c)
+{
+	struct var *var;
+	own_str why = { 0 };
+	bool gone;
+	size_t n = 0;
+
+	while (vars_is_due(c, &gone) && (var = vars_unread(c)) && !vars_is_over(c, &why)) {
+		var->read = var->modified;
+		n++;
+	}
+	return n;
+}
+
+/* Of values that are read one by one each is looked at a few times in all, and not at each of them. */
+static void test_many_values(void **state)
+{
+	struct vars_store v = store();
+	struct vars_call all = question(&v, "policies/operator/"), none = question(&v, "nodes/");
+
+	(void)state;
+	vars_names_begin(&v);
+	names(&v, "ops", "policies/operator", 0, MANY);
+	vars_names_end(&v, MANY, 1);
+	assert_int_equal(read_all(&all), MANY);
+	assert_int_equal(read_all(&none), 0);
+	/* One look of either question for what changed, and each reading goes on where it was. */
+	assert_true(v.looked <= 5 * MANY);
+	/* Another list has one variable changed: that one is read, and no other. */
+	vars_names_begin(&v);
+	names(&v, "ops", "policies/operator", 0, MANY - 1);
+	name(&v, "ops", "policies/operator/x9999", MANY + 1);
+	vars_names_end(&v, MANY + 1, 1);
+	assert_int_equal(read_all(&all), 1);
+	print_message("%lu\n", v.looked);
+	assert_true(v.looked <= 8 * MANY);
+	free(all.prefix);
+	free(none.prefix);
+	vars_names_free(&v);
+}
+
+/* One that is listed anew while others are read is read again: no old text has the new index. */
+static void test_a_value_that_changes_meanwhile(void **state)
+{
+	struct vars_store v = store();
+	struct vars_call c = question(&v, "policies/operator/");
+
+	(void)state;
+	vars_names_begin(&v);
+	names(&v, "ops", "policies/operator", 0, 3);
+	vars_names_end(&v, 3, 1);
+	for (int i = 0; i < 2; i++) {
+		struct var *var = vars_unread(&c);
+
+		var->read = var->modified;
+	}
+	vars_names_begin(&v);
+	name(&v, "ops", "policies/operator/x0", 9);
+	assert_string_equal(vars_unread(&c)->key, PREFIX "policies/operator/x0");
+	vars_names_broke_off(&v);
+	assert_int_equal(read_all(&c), 2);
+	free(c.prefix);
+	vars_names_free(&v);
+}
+
+/* Texts are counted as they are read: no more is asked for once they are too many. */
+static void test_too_long_texts(void **state)
+{
+	struct vars_store v = store();
+	struct vars_call c = question(&v, "policies/operator/");
+	own_str why = { 0 };
+	struct var *var;
+	size_t n = 0;
+
+	(void)state;
+	vars_names_begin(&v);
+	names(&v, "ops", "policies/operator", 0, 50);
+	vars_names_end(&v, 50, 1);
+	while ((var = vars_unread(&c)) && !vars_is_over(&c, &why)) {
+		var->read = var->modified;
+		var->value = pk_strdup("0123456789");
+		n++;
+	}
+	assert_int_equal(n, 11);
+	assert_non_null(strstr(why.text, "more than 100 bytes"));
+	free(c.prefix);
+	vars_names_free(&v);
+}
+
 /* One key that can't be written, or a tenant that can't be listed, keeps no other waiting. */
 static void test_who_cannot_be_told(void **state)
 {
@@ -204,6 +309,9 @@ int main(void)
 		cmocka_unit_test(test_what_is_told),
 		cmocka_unit_test(test_the_operators_keys_are_counted),
 		cmocka_unit_test(test_nothing_is_kept_of_what_went),
+		cmocka_unit_test(test_many_values),
+		cmocka_unit_test(test_a_value_that_changes_meanwhile),
+		cmocka_unit_test(test_too_long_texts),
 		cmocka_unit_test(test_who_cannot_be_told),
 	};
 

@@ -175,6 +175,20 @@ static void on_node(void *arg, const char *id, bool ready)
 	pk_str_addf(arg, "%s=%d ", id, ready);
 }
 
+static int read_nodes(const char *text, size_t len, size_t piece, struct pk_str *found)
+{
+	struct pk_vars_nodes *r = pk_vars_nodes_new(on_node, found);
+	int result = 0;
+
+	for (size_t at = 0; at < len && result == 0; at += piece)
+		result =
+			pk_vars_nodes_feed(r, text + at, piece < len - at ? piece : len - at, NULL);
+	if (result == 0)
+		result = pk_vars_nodes_end(r, NULL);
+	pk_vars_nodes_free(r);
+	return result;
+}
+
 static void test_nodes(void **state)
 {
 	static const char text[] =
@@ -189,14 +203,18 @@ static void test_nodes(void **state)
 	for (int i = 0; i < 500; i++)
 		pk_str_add(&deep, "]");
 	pk_str_add(&deep, ",\"ID\":\"z\",\"Status\":\"ready\"}]");
-	assert_int_equal(pk_vars_nodes(text, strlen(text), on_node, &found, NULL), 0);
-	assert_string_equal(found.text, "a=1 b=0 ");
-	assert_true(pk_vars_nodes("{}", 2, on_node, &found, NULL) < 0);
+	for (size_t piece = 1; piece <= sizeof(text); piece++) {
+		own_str told = { 0 };
+
+		assert_int_equal(read_nodes(text, strlen(text), piece, &told), 0);
+		assert_string_equal(told.text, "a=1 b=0 ");
+	}
+	assert_true(read_nodes("{}", 2, 2, &found) < 0);
 	for (size_t len = 0; len < strlen(text); len++)
-		assert_true(pk_vars_nodes(text, len, on_node, &found, NULL) < 0);
-	assert_string_equal(found.text, "a=1 b=0 "); /* of half an answer nothing is told */
-	assert_int_equal(pk_vars_nodes(deep.text, deep.len, on_node, &found, NULL), 0);
-	assert_string_equal(found.text, "a=1 b=0 z=1 ");
+		assert_true(read_nodes(text, len, len + 1, &found) < 0);
+	pk_str_reset(&found);
+	assert_int_equal(read_nodes(deep.text, deep.len, 7, &found), 0);
+	assert_string_equal(found.text, "z=1 ");
 }
 
 int main(void)
