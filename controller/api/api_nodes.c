@@ -284,6 +284,22 @@ static void silent_reason(const struct pk_parts *p, struct pk_reasons *r,
 		"kind), not drop it");
 }
 
+/* Says which claims can't be read: their blocks may be anybody's, so nobody takes them. */
+static void claims_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	const char *key, *why;
+	size_t n = pk_believed_unread_claims(pk_cluster_believed(p->cluster), &key, &why);
+	own_str text = { 0 };
+
+	if (!n)
+		return;
+	pk_str_addf(&text, "%zu claim%s can't be read: no node takes %s; the first, key %s: %.200s",
+		    n, n == 1 ? "" : "s", n == 1 ? "its block" : "their blocks", key, why);
+	pk_api_reason(r, false, "cluster", text.text,
+		      "install the release that wrote it on this node, too; where no node has that "
+		      "block, delete the key");
+}
+
 /* Writes what the blocks of this node's own lack, and which of them are another's. */
 static void blocks_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
@@ -293,6 +309,8 @@ static void blocks_reasons(const struct pk_parts *p, struct pk_reasons *r)
 
 	if (err && *err->text)
 		pk_api_reason(r, false, "cluster", err->text, err->fix);
+	if (blocks)
+		claims_reason(p, r);
 	if (blocks && pk_blocks_strays(blocks, pk_cluster_believed(p->cluster), &stray))
 		pk_api_reason(r, false, "cluster", stray.text, stray.fix);
 }
@@ -306,6 +324,21 @@ static void full_reason(const struct pk_parts *p, struct pk_reasons *r)
 		pk_api_reason(r, false, "cluster", text,
 			      "spread the tenants over more nodes, or have policies name fewer of "
 			      "them");
+/* Says that a word on which nodes live isn't taken; the store's keys may be heard all the same. */
+static void life_reason(const struct pk_parts *p, struct pk_reasons *r)
+{
+	const struct pk_source *s = pk_cluster_who_lives(p->cluster);
+	own_str text = { 0 };
+
+	if (!s || !s->failures)
+		return;
+	pk_str_addf(&text,
+		    "Nomad's word on which nodes are ready isn't taken (%s): each counts as it did",
+		    s->last_error);
+	pk_api_reason(
+		r, false, "cluster", text.text,
+		"see that \"nomad\" in picketd.json names this node's own cluster, that Nomad lists "
+		"this node, and that picketd's token may read nodes");
 }
 
 void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
@@ -328,6 +361,7 @@ void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
 			      "\"blocks\": { \"range\": [\"10.64.0.0/12\"] }");
 	blocks_reasons(p, r);
 	full_reason(p, r);
+	life_reason(p, r);
 	err = pk_cluster_fabric_error(p->cluster);
 	if (*err->text)
 		pk_api_reason(r, false, "cluster", err->text, err->fix);

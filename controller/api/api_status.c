@@ -229,6 +229,7 @@ static void records_reason(const struct pk_parts *p, struct pk_reasons *r)
 		 n == 1 ? "it is" : "they are", first);
 	pk_api_reason(r, false, "records", text,
 		      "install the release that wrote it; else stop its allocation, start it anew");
+	kept_error(r, false, "records", &pk_apply_state(p->apply)->lost_block);
 }
 
 static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,

@@ -56,8 +56,13 @@ bool pk_believed_release(struct pk_believed *b, pk_believed_fn *told, void *arg)
 const struct pk_block_claims *pk_believed_claims(struct pk_believed *b);
 /* Returns them as that call left them. */
 const struct pk_block_claims *pk_believed_judged(const struct pk_believed *b);
-/* Lists every block that anybody claims or says to have, this node too. The caller frees *out. */
+/*
+ * Lists every block that anybody claims or says to have, this node too, and those whose claim can't
+ * be read. The caller frees *out.
+ */
 size_t pk_believed_taken(const struct pk_believed *b, struct pk_prefix **out);
+/* Counts the claims whose newest text can't be read, and says of the first which it is and why. */
+size_t pk_believed_unread_claims(const struct pk_believed *b, const char **key, const char **why);
 
 /* The family of the overlay's outer headers, which says which of a node's addresses is its end. */
 enum pk_believed_overlay { PK_OVERLAY_NONE, PK_OVERLAY_IPV4, PK_OVERLAY_IPV6 };

@@ -35,17 +35,36 @@ const struct pk_block_claims *pk_believed_judged(const struct pk_believed *b)
 	return &b->claims;
 }
 
+/* Returns how many blocks a word takes: a claim that can't be read may be anybody's. */
+static size_t taken_by(const struct word *w)
+{
+	return w->self ? w->self->n_blocks : w->kind == WORD_CLAIM && !w->claim;
+}
+
 size_t pk_believed_taken(const struct pk_believed *b, struct pk_prefix **out)
 {
 	size_t n = b->claims.n, k = 0;
 
 	for (const struct word *w = b->words; w; w = w->hh.next)
-		n += w->self ? w->self->n_blocks : 0;
+		n += taken_by(w);
 	*out = pk_alloc((n + 1) * sizeof(**out));
 	for (size_t i = 0; i < b->claims.n; i++)
 		(*out)[k++] = b->claims.list[i].block;
 	for (const struct word *w = b->words; w; w = w->hh.next)
-		for (size_t i = 0; w->self && i < w->self->n_blocks; i++)
-			(*out)[k++] = w->self->blocks[i];
+		for (size_t i = 0; i < taken_by(w); i++)
+			(*out)[k++] = w->self ? w->self->blocks[i] : w->block;
+	return n;
+}
+
+size_t pk_believed_unread_claims(const struct pk_believed *b, const char **key, const char **why)
+{
+	size_t n = 0;
+
+	for (const struct word *w = b->words; w; w = w->hh.next) {
+		if (w->kind != WORD_CLAIM || !w->bad || n++)
+			continue;
+		*key = w->key;
+		*why = w->bad;
+	}
 	return n;
 }

@@ -87,16 +87,16 @@ bool pk_cluster_release(struct pk_cluster *c)
 	return any;
 }
 
-void pk_cluster_leaderless(struct pk_cluster *c)
+void pk_cluster_unserved(struct pk_cluster *c, const char *why)
 {
 	for (struct part *p = c->parts; p; p = p->hh.next)
-		pk_keys_watch_leaderless(p->watch);
+		pk_keys_watch_unserved(p->watch, why);
 }
 
-void pk_cluster_led(struct pk_cluster *c)
+void pk_cluster_served(struct pk_cluster *c, bool anew)
 {
 	for (struct part *p = c->parts; p; p = p->hh.next)
-		pk_keys_watch_led(p->watch);
+		pk_keys_watch_served(p->watch, anew);
 }
 
 void pk_cluster_withdraw(struct pk_model *model)
@@ -133,6 +133,13 @@ const struct pk_believed *pk_cluster_believed(const struct pk_cluster *c)
 const struct pk_probe *pk_cluster_probe(const struct pk_cluster *c)
 {
 	return c->probe;
+}
+
+const struct pk_source *pk_cluster_who_lives(const struct pk_cluster *c)
+{
+	const struct pk_store_ops *ops = c->args.store->ops;
+
+	return ops->who_lives ? ops->who_lives(c->args.store) : NULL;
 }
 
 size_t pk_cluster_tenants(const struct pk_cluster *c)

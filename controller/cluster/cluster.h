@@ -53,9 +53,9 @@ void pk_cluster_say(struct pk_cluster *cluster, const char *report);
  */
 bool pk_cluster_release(struct pk_cluster *cluster);
 
-/* Says that Consul has no leader, and that it has one again. */
-void pk_cluster_leaderless(struct pk_cluster *cluster);
-void pk_cluster_led(struct pk_cluster *cluster);
+/* Says why nobody answers what is asked, and that it will be answered again, or is asked anew. */
+void pk_cluster_unserved(struct pk_cluster *cluster, const char *why);
+void pk_cluster_served(struct pk_cluster *cluster, bool anew);
 
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *cluster);
 /* Returns whether other nodes answer, and how fast. */
@@ -80,6 +80,8 @@ struct pk_reports *pk_cluster_reports(const struct pk_cluster *cluster, pk_repor
 const char *pk_cluster_node(const struct pk_cluster *cluster);
 /* Returns the blocks that this node claims; NULL: its pools are static. */
 const struct pk_blocks *pk_cluster_blocks(const struct pk_cluster *cluster);
+/* Returns whose word it is which nodes live; NULL: their keys'. */
+const struct pk_source *pk_cluster_who_lives(const struct pk_cluster *cluster);
 /*
  * Returns the worst state of its questions and of what it writes, and the tenants that are asked
  * for.

@@ -53,10 +53,13 @@ static void want_tenant(struct pk_cluster *c, const char *name)
 
 	pk_str_addf(&part, "tenants/%s/", name);
 	HASH_FIND_STR(c->parts, part.text, p);
-	if (!p && pk_cluster_tenants(c) >= PK_CLUSTER_TENANTS) {
+	if (p && p->wanted)
+		return;
+	if (c->asked == PK_CLUSTER_TENANTS) {
 		c->full = true;
 		return;
 	}
+	c->asked++;
 	cluster_part(c, part.text, SHARE_TEXT)->wanted = true;
 }
 
@@ -122,11 +125,13 @@ static void drop_unwanted(struct pk_cluster *c)
 		cluster_settle(c);
 }
 
+/* Those that live here come first: a policy that names many tenants takes no room of theirs. */
 void cluster_follow_tenants(struct pk_cluster *c)
 {
 	bool was_full = PK_MOVE(c->full, false);
 	const char *name;
 
+	c->asked = 0;
 	for (struct part *p = c->parts; p; p = p->hh.next)
 		p->wanted = p == c->nodes || p == c->claims;
 	for (size_t i = 0; (name = pk_model_tenant(c->args.model, i)); i++)

@@ -34,7 +34,8 @@ struct pk_cluster {
 	struct pk_placement *placement;	     /* NULL: there is no Nomad to ask */
 	struct part *parts, *nodes, *claims; /* the parts; two of them are "nodes/" and "blocks/" */
 	struct pk_source source;
-	bool full; /* more tenants than are asked for */
+	bool full;    /* more tenants than are asked for */
+	size_t asked; /* tenants, as far as they are followed by now */
 };
 
 /*

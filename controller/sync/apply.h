@@ -41,6 +41,7 @@ struct pk_apply_state {
 	double seconds;		  /* how long that change took, from source to acknowledged */
 	struct pk_err load_error; /* these errors keep the node from "ok"; "" where there is none */
 	struct pk_err apply_error, store_error;
+	struct pk_err lost_block; /* as long as a record can't be read */
 };
 
 struct pk_apply *pk_apply_new(const struct pk_apply_args *args);

@@ -170,8 +170,11 @@ static int set_values(struct pk_apply *a, struct pk_err *err)
 struct pools {
 	const struct pk_model *model;
 	bool unread; /* a record can't be read: its endpoint may have an address of any block */
+	const struct pk_far_block *others;
+	size_t n_others;
 	struct pk_prefix *list;
 	size_t n;
+	const struct pk_prefix *lost; /* a block of before that is another node's by now, or NULL */
 };
 
 static void add_pool(struct pools *p, const struct pk_prefix *pool)
@@ -213,7 +216,21 @@ static bool may_be_held(const struct pools *p, const struct pk_prefix *pool)
 	return false;
 }
 
-/* Keeps a block that the settings no longer name while an endpoint may have an address of it. */
+/* Returns another node's block that is this very one; NULL: there is none. */
+static const struct pk_prefix *anothers(const struct pools *p, const struct pk_prefix *pool)
+{
+	for (size_t i = 0; i < p->n_others; i++)
+		if (p->others[i].prefix.len == pool->len &&
+		    pk_addr_equal(&p->others[i].prefix.addr, &pool->addr))
+			return &p->others[i].prefix;
+	return NULL;
+}
+
+/*
+ * Keeps a block that the settings no longer name while an endpoint may have an address of it. One
+ * that another node is believed to have by now is that node's: nothing reaches an address of it by
+ * this one any more, and world it isn't either.
+ */
 static int keep_pool(void *arg, const void *at, const void *value)
 {
 	const struct pk_pool_key *key = at;
@@ -224,7 +241,11 @@ static int keep_pool(void *arg, const void *at, const void *value)
 		return 0;
 	pool.v6 = !pk_addr_is4(&pool.addr);
 	pool.len = (uint8_t)(key->prefixlen - (pool.v6 ? 0 : 96));
-	if (may_be_held(p, &pool))
+	if (!may_be_held(p, &pool))
+		return 0;
+	if (anothers(p, &pool))
+		p->lost = anothers(p, &pool);
+	else
 		add_pool(p, &pool);
 	return 0;
 }
@@ -239,6 +260,7 @@ static struct pools want_pools(const struct pk_apply *a)
 	struct pools pools = { .model = a->args.model,
 			       .unread = pk_records_bad(a->args.records) > 0 };
 
+	pools.others = pk_remotes_blocks(pk_model_remotes(a->args.model), &pools.n_others);
 	for (size_t i = 0; i < s->n_pools; i++)
 		add_pool(&pools, &s->pools[i]);
 	pk_map_each(pk_sync_bpf(a->args.sync)->map[PK_MAP_POOLS], keep_pool, &pools);
@@ -256,6 +278,26 @@ bool apply_block_is_left(const struct pk_apply *a)
 	return pools.n < pk_model_get_settings(a->args.model)->n_pools + a->old_blocks;
 }
 
+/* Tells of a block that went to another node while a record can't be read, until all can be. */
+static void note_lost(struct pk_apply *a, const struct pools *pools)
+{
+	struct pk_err *lost = &a->state.lost_block;
+	char text[PK_ADDR_TEXT];
+
+	if (!pools->unread)
+		*lost = (struct pk_err){ 0 };
+	if (!pools->unread || !pools->lost)
+		return;
+	*lost = (struct pk_err){ 0 };
+	pk_fix(lost,
+	       pk_fail(lost, 0,
+		       "block %s is another node's by now, and an endpoint whose record can't be "
+		       "read may have an address of it",
+		       pk_prefix_format(pools->lost, text)),
+	       "stop the allocation whose record can't be read and start it anew");
+	log_error("op=settings err=\"%s\"", lost->text);
+}
+
 static int set_pools(struct pk_apply *a, struct pk_err *err)
 {
 	const struct pk_settings *s = pk_model_get_settings(a->args.model);
@@ -266,10 +308,12 @@ static int set_pools(struct pk_apply *a, struct pk_err *err)
 	if (!s->n_pools && !s->claimed)
 		return 0;
 	pools = want_pools(a);
+	note_lost(a, &pools);
 	a->old_blocks = pools.n - s->n_pools;
 	want.own = pools.list;
 	want.n_own = pools.n;
-	want.others = pk_remotes_blocks(pk_model_remotes(a->args.model), &want.n_others);
+	want.others = pools.others;
+	want.n_others = pools.n_others;
 	r = pk_pools_set(pk_sync_bpf(a->args.sync), &want, pk_sync_until(), err);
 	free(pools.list);
 	return r;

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks that nodes claim in Consul: no address twice, whatever happens to nodes, Consul or state."""
+import ipaddress
 import json
 import os
 import shutil
 import signal
+import struct
 import time
 
 import pytest
@@ -253,3 +255,58 @@ def test_a_pool_beside_claims(cluster):
     check = one.picket("check", check=False)
     assert "this node claims its blocks" in check.stdout
     assert handed(one), "what is claimed stays so"
+
+
+def test_a_claim_that_cannot_be_read(cluster):
+    """Whose that block is isn't known: nobody takes it, and status says which key and what to do. Once it is gone the block is free."""
+    one = cluster.nodes[0]
+    blocks = {"range": ["10.64.0.0/28"], "claim": True, "size": 29}
+    unread = "blocks/10.64.0.8_29"
+    cluster.consul.put(unread, {"version": 2, "number": 1, "holder": "n9"})
+    start(cluster, one, blocks=blocks)
+    assert has(one, 1) == ["10.64.0.0/29"]
+    reason, = wait_for(lambda: [r for r in one.reasons("cluster") if "can't be read" in r["text"]], lambda: one.reasons("cluster"), 30)
+    assert "1 claim can't be read: no node takes its block" in reason["text"] and unread in reason["text"] and "delete the key" in reason["fix"], reason
+    for _ in range(PER_BLOCK):
+        one.add("acme", "api", "web")
+    wait_for(lambda: "no IPv4 block of /29 is free" in str(why(one)), "it is taken", 30)
+    cluster.consul.ask("DELETE", f"/v1/kv/{cluster.consul.prefix}{unread}")
+    assert has(one, 2) == ["10.64.0.0/29", "10.64.0.8/29"]
+    wait_for(lambda: not [r for r in one.reasons("cluster") if "can't be read" in r["text"]], "nothing to say", 30)
+
+
+def pool_of(node, block):
+    """Whose the table says the block is: 1 this node's, 2 another's; None: it isn't there."""
+    address, length = block.split("/")
+    key = struct.pack("=I", 96 + int(length)) + ipaddress.ip_address("::ffff:" + address).packed
+    value = dict(node.tables.items("pools")).get(key)
+    return value and struct.unpack("=I", value[:4])[0]
+
+
+def test_a_block_that_another_node_has_by_now(cluster):
+    """A record that can't be read may be of an endpoint in it. The other node has it all the same, so that its endpoints are reached; it is said."""
+    one = cluster.nodes[0]
+    start(cluster, one)
+    lost = has(one, 2)[0]
+    a = one.add("acme", "api", "web")
+    record = one.path(f"var/lib/picket/endpoints/{next(r for r in one.records() if r.startswith(a.id))}")
+    with open(record, encoding="utf-8") as file:
+        text = file.read()
+    with open(record, "w", encoding="utf-8") as file:
+        file.write("{ torn")
+    restart(cluster, one)
+    wait_for(lambda: one.reasons("records"), "the record", 30)
+    assert pool_of(one, lost) == 1
+    give(cluster, lost, "n9")
+    wait_for(lambda: lost not in handed(one), "the claim of another", 30)
+    assert pool_of(one, lost) == 1, "nobody else says to have it yet: it is never world"
+    cluster.consul.put("nodes/n9", {"version": 1, "number": 5, "blocks": [lost], "addresses": ["192.0.2.9"]})
+    wait_for(lambda: pool_of(one, lost) == 2, lambda: one.log()[-2000:], 30)
+    reason = wait_for(lambda: [r for r in one.reasons("records") if lost in r["text"]], lambda: one.reasons("records"), 30)[0]
+    assert "is another node's by now" in reason["text"] and "start it anew" in reason["fix"]
+    with open(record, "w", encoding="utf-8") as file:
+        file.write(text)
+    restart(cluster, one)
+    wait_for(lambda: not one.reasons("records"), "a record that can be read", 30)
+    wait_for(lambda: "n9's by its claim" in str(why(one)), "whose endpoint is a stray is said", 30)
+    assert pool_of(one, lost) == 2
