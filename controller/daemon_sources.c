@@ -12,6 +12,7 @@
 #include "leader.h"
 #include "log.h"
 #include "store_vars.h"
+#include "token_watch.h"
 
 static void on_documents(void *arg)
 {
@@ -96,42 +97,59 @@ bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg
 	return n || behind || others || services;
 }
 
-static void on_store_leaderless(void *arg)
+/*
+ * Tells whoever asks the store that nobody answers, and why; NULL: somebody does again. anew: what
+ * waits was asked by a token that isn't known any more.
+ */
+static void tell_store(struct pk_daemon *d, const char *why, bool anew)
 {
-	struct pk_daemon *d = arg;
-
-	if (d->parts.consul)
-		pk_consul_set_leaderless(d->parts.consul);
-	if (d->parts.cluster)
-		pk_cluster_leaderless(d->parts.cluster);
+	if (!why && anew && d->store->ops->renew)
+		d->store->ops->renew(d->store);
+	if (d->parts.consul && why)
+		pk_consul_set_unserved(d->parts.consul, why);
+	else if (d->parts.consul)
+		pk_consul_set_served(d->parts.consul, anew);
+	if (d->parts.cluster && why)
+		pk_cluster_unserved(d->parts.cluster, why);
+	else if (d->parts.cluster)
+		pk_cluster_served(d->parts.cluster, anew);
 }
 
-static void on_store_led(void *arg)
+static void tell_of_consul(struct pk_daemon *d, bool anew)
 {
-	struct pk_daemon *d = arg;
-
-	if (d->parts.consul)
-		pk_consul_set_led(d->parts.consul);
-	if (d->parts.cluster)
-		pk_cluster_led(d->parts.cluster);
+	tell_store(d, pk_leader_why(d->consul_leader) ?: pk_token_watch_why(d->consul_token), anew);
 }
 
-static void on_nomad_leaderless(void *arg)
+static void on_consul_leader(void *arg)
 {
-	struct pk_daemon *d = arg;
+	tell_of_consul(arg, false);
+}
 
-	pk_nomad_leaderless(d->parts.nomad);
+static void on_consul_token(void *arg)
+{
+	tell_of_consul(arg, true);
+}
+
+static void tell_of_nomad(struct pk_daemon *d, bool anew)
+{
+	const char *why = pk_leader_why(d->nomad_leader) ?: pk_token_watch_why(d->nomad_token);
+
+	if (why)
+		pk_nomad_unserved(d->parts.nomad, why);
+	else
+		pk_nomad_served(d->parts.nomad, anew);
 	if (pk_config_is_vars(&d->config))
-		on_store_leaderless(d);
+		tell_store(d, why, anew);
 }
 
-static void on_nomad_led(void *arg)
+static void on_nomad_leader(void *arg)
 {
-	struct pk_daemon *d = arg;
+	tell_of_nomad(arg, false);
+}
 
-	pk_nomad_led(d->parts.nomad);
-	if (pk_config_is_vars(&d->config))
-		on_store_led(d);
+static void on_nomad_token(void *arg)
+{
+	tell_of_nomad(arg, true);
 }
 
 static void ask_nomad(struct pk_daemon *d)
@@ -143,8 +161,14 @@ static void ask_nomad(struct pk_daemon *d)
 								  .http = d->http,
 								  .service = &d->config.nomad,
 								  .header = "X-Nomad-Token",
-								  .lost = on_nomad_leaderless,
-								  .led = on_nomad_led,
+								  .told = on_nomad_leader,
+								  .arg = d });
+	d->nomad_token =
+		pk_token_watch_new(&(struct pk_token_watch_args){ .loop = d->parts.loop,
+								  .http = d->http,
+								  .service = &d->config.nomad,
+								  .header = "X-Nomad-Token",
+								  .told = on_nomad_token,
 								  .arg = d });
 }
 
@@ -180,9 +204,15 @@ static void ask_for_leader(struct pk_daemon *d)
 								   .http = d->http,
 								   .service = &d->config.consul,
 								   .header = "X-Consul-Token",
-								   .lost = on_store_leaderless,
-								   .led = on_store_led,
+								   .told = on_consul_leader,
 								   .arg = d });
+	d->consul_token =
+		pk_token_watch_new(&(struct pk_token_watch_args){ .loop = d->parts.loop,
+								  .http = d->http,
+								  .service = &d->config.consul,
+								  .header = "X-Consul-Token",
+								  .told = on_consul_token,
+								  .arg = d });
 }
 
 static void make_store(struct pk_daemon *d)
@@ -318,6 +348,7 @@ void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which
 	if (which->nomad) {
 		*d->nomad_id = '\0';
 		pk_leader_free(PK_MOVE(d->nomad_leader, NULL));
+		pk_token_watch_free(PK_MOVE(d->nomad_token, NULL));
 		pk_nomad_free(PK_MOVE(d->parts.nomad, NULL));
 	}
 	if (which->cluster)
@@ -331,6 +362,7 @@ void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which
 	}
 	if (which->store) {
 		pk_leader_free(PK_MOVE(d->consul_leader, NULL));
+		pk_token_watch_free(PK_MOVE(d->consul_token, NULL));
 		pk_store_free(PK_MOVE(d->store, NULL));
 	}
 	if (which->http)

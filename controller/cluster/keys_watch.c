@@ -22,9 +22,9 @@ struct pk_keys_watch {
 	bool answered;
 	bool suspected; /* the store was restored: the next answer is told as an older history's */
 	bool hasty;
-	bool leaderless; /* the question waits on though the servers have no leader */
-	bool stirred;	 /* a question whose answer is short says that there is something newer */
-	bool empty;	 /* the last answer had no key */
+	bool unserved; /* the question waits on though nobody answers it */
+	bool stirred;  /* a question whose answer is short says that there is something newer */
+	bool empty;    /* the last answer had no key */
 };
 
 static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const char *why)
@@ -32,7 +32,7 @@ static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const ch
 	if (w->source.failures == 0)
 		log_warn("op=cluster keys=\"%s\" err=\"%s\" keeping what is known", w->prefix, why);
 	pk_source_bad(&w->source, fault, why);
-	w->leaderless = false;
+	w->unserved = false;
 	w->index = 0;
 	pk_timer_set(w->timer, pk_backoff_ms(w->source.failures - 1));
 }
@@ -145,20 +145,24 @@ void pk_keys_watch_hasty(struct pk_keys_watch *w, bool hasty)
 	w->hasty = hasty;
 }
 
-void pk_keys_watch_leaderless(struct pk_keys_watch *w)
+void pk_keys_watch_unserved(struct pk_keys_watch *w, const char *why)
 {
 	if (!w->call || w->source.failures)
 		return;
-	log_warn("op=cluster keys=\"%s\" err=\"" PK_SERVICE_NO_LEADER "\" keeping what is known",
-		 w->prefix);
-	pk_source_bad(&w->source, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
-	w->leaderless = true;
+	log_warn("op=cluster keys=\"%s\" err=\"%s\" keeping what is known", w->prefix, why);
+	pk_source_bad(&w->source, PK_FAULT_ANSWER, why);
+	w->unserved = true;
 }
 
-void pk_keys_watch_led(struct pk_keys_watch *w)
+void pk_keys_watch_served(struct pk_keys_watch *w, bool anew)
 {
-	if (PK_MOVE(w->leaderless, false) && w->call)
-		pk_source_good(&w->source);
+	if (!PK_MOVE(w->unserved, false) || !w->call)
+		return;
+	pk_source_good(&w->source);
+	if (!anew)
+		return;
+	pk_store_cancel(w->args.store, PK_MOVE(w->call, NULL));
+	pk_timer_set(w->timer, 0);
 }
 
 const struct pk_source *pk_keys_watch_source(const struct pk_keys_watch *w)

@@ -34,8 +34,8 @@ struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args);
 void pk_keys_watch_free(struct pk_keys_watch *watch);
 /* From its next question on it asks every few seconds: what lacks may be back any moment. */
 void pk_keys_watch_hasty(struct pk_keys_watch *watch, bool hasty);
-/* Says that Consul has no leader; the question that waits goes on waiting. */
-void pk_keys_watch_leaderless(struct pk_keys_watch *watch);
-/* Says that it has one again. */
-void pk_keys_watch_led(struct pk_keys_watch *watch);
+/* Says why nobody answers; the question that waits goes on waiting. */
+void pk_keys_watch_unserved(struct pk_keys_watch *watch, const char *why);
+/* Says that it will be answered again; anew: it is asked once more, by the token of now. */
+void pk_keys_watch_served(struct pk_keys_watch *watch, bool anew);
 const struct pk_source *pk_keys_watch_source(const struct pk_keys_watch *watch);

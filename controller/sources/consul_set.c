@@ -237,18 +237,18 @@ bool pk_consul_set_release(struct pk_consul_set *set, const char *what)
 	return any;
 }
 
-void pk_consul_set_leaderless(struct pk_consul_set *set)
+void pk_consul_set_unserved(struct pk_consul_set *set, const char *why)
 {
-	pk_consul_leaderless(set->operator_watch);
+	pk_consul_unserved(set->operator_watch, why);
 	for (struct tenant *t = set->tenants; t; t = t->hh.next)
-		pk_consul_leaderless(t->watch);
+		pk_consul_unserved(t->watch, why);
 }
 
-void pk_consul_set_led(struct pk_consul_set *set)
+void pk_consul_set_served(struct pk_consul_set *set, bool anew)
 {
-	pk_consul_led(set->operator_watch);
+	pk_consul_served(set->operator_watch, anew);
 	for (struct tenant *t = set->tenants; t; t = t->hh.next)
-		pk_consul_led(t->watch);
+		pk_consul_served(t->watch, anew);
 }
 
 /* Orders states from good to bad. */

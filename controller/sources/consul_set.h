@@ -14,9 +14,9 @@ struct pk_consul_set;
 /* `of` is not read. changed is called for all of them. */
 struct pk_consul_set *pk_consul_set_new(const struct pk_consul_args *args, struct pk_model *model);
 void pk_consul_set_free(struct pk_consul_set *set);
-/* Says that Consul has no leader, and that it has one again. */
-void pk_consul_set_leaderless(struct pk_consul_set *set);
-void pk_consul_set_led(struct pk_consul_set *set);
+/* Says why nobody answers what is asked, and that it will be answered again, or is asked anew. */
+void pk_consul_set_unserved(struct pk_consul_set *set, const char *why);
+void pk_consul_set_served(struct pk_consul_set *set, bool anew);
 /* Says that the model's tenants may be others by now. */
 void pk_consul_set_follow(struct pk_consul_set *set);
 

@@ -21,7 +21,7 @@ void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *
 		log_warn("op=%s source=%s err=\"%s\" keeping what is in force",
 			 c->args.store->ops->origin, c->of, why);
 	pk_source_bad(&c->source, fault, why);
-	c->leaderless = false;
+	c->unserved = false;
 	c->index = 0;
 	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1));
 }
@@ -218,20 +218,26 @@ const char *pk_consul_over(const struct pk_consul *c)
 	return *c->over ? c->over : NULL;
 }
 
-void pk_consul_leaderless(struct pk_consul *c)
+void pk_consul_unserved(struct pk_consul *c, const char *why)
 {
 	if (!c->call || c->source.failures)
 		return;
-	log_warn("op=%s source=%s err=\"" PK_SERVICE_NO_LEADER "\" keeping what is in force",
-		 c->args.store->ops->origin, c->of);
-	pk_source_bad(&c->source, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
-	c->leaderless = true;
+	log_warn("op=%s source=%s err=\"%s\" keeping what is in force", c->args.store->ops->origin,
+		 c->of, why);
+	pk_source_bad(&c->source, PK_FAULT_ANSWER, why);
+	c->unserved = true;
 }
 
-void pk_consul_led(struct pk_consul *c)
+void pk_consul_served(struct pk_consul *c, bool anew)
 {
-	if (PK_MOVE(c->leaderless, false) && c->call)
-		pk_source_good(&c->source);
+	if (!PK_MOVE(c->unserved, false) || !c->call)
+		return;
+	pk_source_good(&c->source);
+	if (!anew)
+		return;
+	pk_store_cancel(c->args.store, PK_MOVE(c->call, NULL));
+	consul_forget_last(c);
+	pk_timer_set(c->timer, 0);
 }
 
 void pk_consul_poll(struct pk_consul *c, bool polls)

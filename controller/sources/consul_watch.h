@@ -60,9 +60,9 @@ void pk_consul_judged(struct pk_consul *consul, const struct pk_consul_word *wor
 bool pk_consul_release(struct pk_consul *consul);
 /* Returns why what its tenant wrote last isn't taken (it is over its budget), or NULL. */
 const char *pk_consul_over(const struct pk_consul *consul);
-/* Says that Consul has no leader; the question that waits goes on waiting. */
-void pk_consul_leaderless(struct pk_consul *consul);
-/* Says that it has one again. */
-void pk_consul_led(struct pk_consul *consul);
+/* Says why nobody answers; the question that waits goes on waiting. */
+void pk_consul_unserved(struct pk_consul *consul, const char *why);
+/* Says that it will be answered again; anew: it is asked once more, by the token of now. */
+void pk_consul_served(struct pk_consul *consul, bool anew);
 /* From its next question on it asks now and then, and keeps no connection open meanwhile. */
 void pk_consul_poll(struct pk_consul *consul, bool polls);

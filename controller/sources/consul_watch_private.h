@@ -30,9 +30,9 @@ struct pk_consul {
 	uint64_t index;
 	bool suspected; /* the store is older than it was: the next answer is judged as such */
 	bool polls;
-	bool leaderless; /* the question waits on though the servers have no leader */
-	char over[320];	 /* why the last answer is over its tenant's budget; "" */
-	bool first;	 /* no answer was believed yet */
+	bool unserved;	/* the question waits on though nobody answers it */
+	char over[320]; /* why the last answer is over its tenant's budget; "" */
+	bool first;	/* no answer was believed yet */
 	struct answer last;
 	bool waits;	    /* the next question is that for the history of last */
 	bool confirmed;	    /* what last lacks waits for pk_consul_judged */

@@ -43,10 +43,10 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 	again(l);
 	if (pk_leader_is_lost(reply)) {
 		l->is_lost = true;
-		l->args.lost(l->args.arg);
+		l->args.told(l->args.arg);
 	} else if (l->is_lost && reply->status == 200) {
 		l->is_lost = false;
-		l->args.led(l->args.arg);
+		l->args.told(l->args.arg);
 	}
 }
 
@@ -63,6 +63,11 @@ static void ask(void *arg)
 	l->call = pk_service_start(l->args.http, &call, on_answer, l, NULL);
 	if (!l->call)
 		again(l);
+}
+
+const char *pk_leader_why(const struct pk_leader *l)
+{
+	return l && l->is_lost ? PK_SERVICE_NO_LEADER : NULL;
 }
 
 struct pk_leader *pk_leader_new(const struct pk_leader_args *args)

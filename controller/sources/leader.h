@@ -15,12 +15,14 @@ struct pk_leader_args {
 	struct pk_http *http;
 	const struct pk_service *service; /* outlives it */
 	const char *header;		  /* header of the token, as in struct pk_service_call */
-	pk_loop_fn *lost;		  /* called at each answer that says that there is none */
-	pk_loop_fn *led;		  /* called once there is one again */
+	pk_loop_fn
+		*told; /* called at each answer that says that there is none, and once there is */
 	void *arg;
 };
 
 struct pk_leader *pk_leader_new(const struct pk_leader_args *args);
 void pk_leader_free(struct pk_leader *leader);
+/* Returns why nobody is served; NULL: there is a leader, as far as is known. */
+const char *pk_leader_why(const struct pk_leader *leader);
 /* Returns whether an answer of /v1/status/leader says that there is none. */
 bool pk_leader_is_lost(const struct pk_http_reply *reply);

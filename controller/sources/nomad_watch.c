@@ -29,7 +29,7 @@ struct pk_nomad {
 	struct pk_source source;
 	struct pk_pace pace;
 	struct pk_history history;
-	bool leaderless;
+	bool unserved;
 	char name[128];
 	size_t n_refused; /* of the last answer */
 	/* The answer of the question that is under way. */
@@ -51,7 +51,7 @@ static void failed(struct pk_nomad *n, enum pk_source_fault fault, const char *w
 	if (n->source.failures == 0)
 		log_warn("op=nomad err=\"%s\" keeping what is in force", why);
 	pk_source_bad(&n->source, fault, why);
-	n->leaderless = false;
+	n->unserved = false;
 	/*
 	 * After a failure the next question has no index, since another server may answer and a
 	 * full answer is cheap. Nor has it the node: a client that comes back may have another id,
@@ -141,7 +141,7 @@ static bool is_older(struct pk_nomad *n, uint64_t index)
 
 static void take_allocs(struct pk_nomad *n, struct pk_allocs *allocs, uint64_t index)
 {
-	n->leaderless = false;
+	n->unserved = false;
 	n->source.index = index;
 	pk_source_good(&n->source);
 	snprintf(n->source.detail, sizeof(n->source.detail), "node %.8s of %.40s, %zu allocs",
@@ -288,19 +288,24 @@ const struct pk_source *pk_nomad_source(const struct pk_nomad *n)
 	return &n->source;
 }
 
-void pk_nomad_leaderless(struct pk_nomad *n)
+void pk_nomad_unserved(struct pk_nomad *n, const char *why)
 {
 	if (!n->call || n->source.failures)
 		return;
-	log_warn("op=nomad err=\"" PK_SERVICE_NO_LEADER "\" keeping what is in force");
-	pk_source_bad(&n->source, PK_FAULT_ANSWER, PK_SERVICE_NO_LEADER);
-	n->leaderless = true;
+	log_warn("op=nomad err=\"%s\" keeping what is in force", why);
+	pk_source_bad(&n->source, PK_FAULT_ANSWER, why);
+	n->unserved = true;
 }
 
-void pk_nomad_led(struct pk_nomad *n)
+void pk_nomad_served(struct pk_nomad *n, bool anew)
 {
-	if (PK_MOVE(n->leaderless, false) && n->call)
-		pk_source_good(&n->source);
+	if (!PK_MOVE(n->unserved, false) || !n->call)
+		return;
+	pk_source_good(&n->source);
+	if (!anew)
+		return;
+	pk_http_cancel(PK_MOVE(n->call, NULL));
+	pk_timer_set(n->timer, 0);
 }
 
 struct pk_http_call *pk_nomad_ask_node(struct pk_nomad *n, unsigned int timeout_ms, pk_http_fn *fn,

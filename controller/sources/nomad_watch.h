@@ -25,12 +25,12 @@ struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
 void pk_nomad_free(struct pk_nomad *nomad);
 const struct pk_source *pk_nomad_source(const struct pk_nomad *nomad);
 /*
- * Says that Nomad has no leader. The question that waits goes on waiting: a thousand nodes that ask
- * anew would ask servers that have enough to do.
+ * Says why nobody answers. The question that waits goes on waiting: a thousand nodes that ask anew
+ * would ask servers that have enough to do.
  */
-void pk_nomad_leaderless(struct pk_nomad *nomad);
-/* Says that it has one again. */
-void pk_nomad_led(struct pk_nomad *nomad);
+void pk_nomad_unserved(struct pk_nomad *nomad, const char *why);
+/* Says that it will be answered again; anew: it is asked once more, by the token of now. */
+void pk_nomad_served(struct pk_nomad *nomad, bool anew);
 
 /*
  * Asks for this node's whole record. Returns NULL where it can't be asked, or where it isn't known

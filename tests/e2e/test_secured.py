@@ -23,11 +23,16 @@ def secured():
         agents = Secured(node, nomad, consul)
         agents.start()
         agents.cli("consul", "kv", "put", "picket/v1/default/policies/operator/deny-all", POLICY)
-        agents.ids, agents.files = {}, {}
-        for name in ("nomad", "consul"):
-            agents.files[name] = os.path.join(node.root, f"etc/{name}.token")
-            rotate(agents, name)
+        prepare(agents)
         yield agents
+
+
+def prepare(agents):
+    """A token of each for picketd, by the shipped rules."""
+    agents.ids, agents.files = {}, {}
+    for name in ("nomad", "consul"):
+        agents.files[name] = os.path.join(agents.node.root, f"etc/{name}.token")
+        rotate(agents, name)
 
 
 def rotate(agents, name):
@@ -71,12 +76,12 @@ def both_answer(node):
     assert [p["name"] for p in node.api("/v1/policies")["policies"]] == ["deny-all"]
 
 
-def reason(node, name, part):
+def reason(node, name, part, timeout=120):
     """The status' reason about a source, once it has this part."""
     def found():
         return next((r for r in node.api("/v1/status")["reasons"]
                      if r["what"] == name and part in r["text"]), None)
-    return wait_for(found, f"{part!r} of {name}: {node.api('/v1/status')['reasons']}", 120)
+    return wait_for(found, lambda: f"{part!r} of {name}: {node.api('/v1/status')['reasons']}", timeout)
 
 
 def test_certificates_and_tokens(secured, picketd):
@@ -404,12 +409,35 @@ def test_declared_services_with_the_rights_of_the_examples(secured, picketd, reg
 
 
 def test_a_token_that_is_revoked_and_replaced(secured, picketd):
+    """It is said while every question waits, before any of them ends after its minute; and so is that another one is good."""
+    node = secured.node
     picketd(config(secured))
-    both_answer(secured.node)
+    both_answer(node)
     secured.cli("nomad", "acl", "token", "delete", secured.ids["nomad"])
     secured.cli("consul", "acl", "token", "delete", f"-accessor-id={secured.ids['consul']}")
-    # An answer that is waited for ends with the next change, or after a minute.
+    for name in ("nomad", "consul"):
+        assert "tokenFile" in reason(node, name, "status 403", 30)["fix"]
+    assert [p["inForce"] for p in node.api("/v1/policies")["policies"]] == [True], "what it said stays"
+    for name in ("nomad", "consul"):
+        rotate(secured, name)
+    wait_for(lambda: all(node.source(n)["state"] == "ok" for n in ("nomad", "consul")), lambda: node.api("/v1/status")["sources"], 30)
     secured.cli("consul", "kv", "put", "picket/v1/default/policies/operator/another", POLICY)
-    assert "token" in reason(secured.node, "consul", "status 403")["fix"]
-    rotate(secured, "consul")
-    wait_for(lambda: secured.node.source("consul")["state"] == "ok", "the new token", 120)
+    wait_for(lambda: len(node.api("/v1/policies")["policies"]) == 2, "what comes by the new one", 120)
+    secured.cli("consul", "kv", "delete", "picket/v1/default/policies/operator/another")
+
+
+def test_a_token_that_is_replaced_and_then_revoked(secured, picketd):
+    """As Vault does it: nobody is alarmed."""
+    node = secured.node
+    picketd(config(secured))
+    both_answer(node)
+    wait_for(lambda: node.source("consul")["index"] and node.source("nomad")["index"], "questions that wait")
+    old, before = dict(secured.ids), len(node.log())
+    for name in ("nomad", "consul"):
+        rotate(secured, name)
+    secured.cli("nomad", "acl", "token", "delete", old["nomad"])
+    secured.cli("consul", "acl", "token", "delete", f"-accessor-id={old['consul']}")
+    secured.cli("consul", "kv", "put", "picket/v1/default/policies/operator/another", POLICY)
+    wait_for(lambda: len(node.api("/v1/policies")["policies"]) == 2, "what comes by the new one", 120)
+    assert "isn't known any more" not in node.log()[before:]
+    secured.cli("consul", "kv", "delete", "picket/v1/default/policies/operator/another")

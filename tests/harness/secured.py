@@ -133,10 +133,14 @@ class Secured:
             return file.read()[-tail:]
 
     def start(self):
-        self.start_consul()
-        self._agent("nomad", self._config("nomad", NOMAD_HCL, NOMAD_NAMES))
+        self.start_again()
         self.bootstrap("consul")
         self.bootstrap("nomad")
+
+    def start_again(self):
+        """Both, with what they have; also after a boot."""
+        self.start_consul()
+        self._agent("nomad", self._config("nomad", NOMAD_HCL, NOMAD_NAMES))
 
     def start_consul(self, agent="consul", address="127.0.0.1", expect=1):
         """A server; those that expect others look for them at 127.0.0.2."""
