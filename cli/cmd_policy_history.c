@@ -157,25 +157,6 @@ static int history(struct cli *cli)
 	return r != CLI_OK ? r : show_rows(cli, pk_json_root(rows), name != NULL, unread);
 }
 
-/* Returns the digest of a revision by its first digits; NULL: none has it, or more than one. */
-static const char *find_digest(const struct cli_history *h, const char *digits)
-{
-	static const char *const members[] = { "from", "to" };
-	const char *found = NULL;
-
-	for (const struct pk_json *v = h->newest; v; v = pk_json_next(v))
-		for (size_t i = 0; i < PK_ARRAY_LEN(members); i++) {
-			const char *digest = pk_json_string(pk_json_get(v, members[i]));
-
-			if (!digest || strncmp(digest, digits, strlen(digits)) != 0)
-				continue;
-			if (found && strcmp(found, digest) != 0)
-				return NULL;
-			found = digest;
-		}
-	return found;
-}
-
 static int no_text(struct cli *cli, const char *name, const char *digits)
 {
 	struct pk_err err = { 0 };
@@ -242,16 +223,17 @@ static int roll_back(struct cli *cli, struct cli_consul_docs *docs, const char *
 	if (cli_history_read(docs, name, &h, &err) < 0 ||
 	    cli_history_read_texts(docs, &h, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	if (*h.unread.text)
+	/* Which text was before is the log's word; a text that is named needs none. */
+	if (!given && *h.unread.text)
 		return cli_fail(cli, &h.unread, CLI_CANNOT);
-	if (!h.newest)
-		return no_text(cli, name, given ?: "");
-	digest = given ? find_digest(&h, given) : before(docs, &h, name);
-	if (!digest && !given)
+	if (!given && !h.newest)
+		return no_text(cli, name, "");
+	digest = given ?: before(docs, &h, name);
+	if (!digest)
 		return cli_consul_take_out(cli, docs, name, "rollback");
-	text = digest ? cli_history_text(&h, digest) : NULL;
+	text = cli_history_text_of(&h, digest);
 	if (!text)
-		return no_text(cli, name, digest ?: given);
+		return no_text(cli, name, digest);
 	return put_back(cli, docs, name, text);
 }
 

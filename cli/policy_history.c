@@ -358,6 +358,7 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 		cli_consul_digest(v->text, v->len, to);
 		row.to = to;
 	}
+	cli_history_note_gone(&h, row.from, row.to);
 	if (*h.unread.text && !h.lost)
 		return write_untold(docs, v, &h.unread, err);
 	return docs->consul.home ? write_apart(docs, &h, v, &row, err)

@@ -40,10 +40,18 @@ int cli_history_read_texts(struct cli_consul_docs *docs, struct cli_history *his
  */
 int cli_history_parse(const struct pk_kv *log, struct pk_json_doc **doc,
 		      const struct pk_json **newest, struct pk_err *err);
-/* Returns the text of that digest, NULL where it isn't kept, or isn't what its name says. */
-const struct pk_kv *cli_history_text(const struct cli_history *history, const char *digest);
 /* Returns what has the key of that digest's text, whatever is in it; NULL where there is none. */
 const struct pk_kv *cli_history_find_text(const struct cli_history *history, const char *digest);
+/*
+ * Returns the text whose digest begins with these digits, whether the log names it or not; NULL
+ * where there is none that is what its name says, or more than one.
+ */
+const struct pk_kv *cli_history_text_of(const struct cli_history *history, const char *digits);
+/*
+ * Takes a log that is gone for one that nobody can read, where texts are there beside those that a
+ * change is from and to: somebody deleted it alone, and it may have named them.
+ */
+void cli_history_note_gone(struct cli_history *history, const char *from, const char *to);
 /* Appends the key of that digest's text. */
 void cli_history_text_key(const struct cli_history *history, const char *digest,
 			  struct pk_str *key);

@@ -152,13 +152,40 @@ const struct pk_kv *cli_history_find_text(const struct cli_history *h, const cha
 	return pk_kvs_find(&h->texts, key.text);
 }
 
-const struct pk_kv *cli_history_text(const struct cli_history *h, const char *digest)
+const struct pk_kv *cli_history_text_of(const struct cli_history *h, const char *digits)
 {
-	const struct pk_kv *kv = cli_history_find_text(h, digest);
-	char found[PK_DIGEST_TEXT];
+	const struct pk_kv *found = NULL;
 
-	if (!kv)
-		return NULL;
-	cli_consul_digest(kv->value, kv->len, found);
-	return strcmp(found, digest) == 0 ? kv : NULL;
+	for (size_t i = 0; i < h->texts.n; i++) {
+		const struct pk_kv *kv = &h->texts.list[i];
+		char digest[PK_DIGEST_TEXT];
+
+		cli_consul_digest(kv->value, kv->len, digest);
+		if (strncmp(digest, digits, strlen(digits)) != 0 ||
+		    cli_history_find_text(h, digest) != kv)
+			continue;
+		if (found)
+			return NULL;
+		found = kv;
+	}
+	return found;
+}
+
+static bool is_text_of(const struct cli_history *h, const struct pk_kv *kv, const char *digest)
+{
+	return digest && cli_history_find_text(h, digest) == kv;
+}
+
+void cli_history_note_gone(struct cli_history *h, const char *from, const char *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->texts.n; i++)
+		n += !is_text_of(h, &h->texts.list[i], from) &&
+		     !is_text_of(h, &h->texts.list[i], to);
+	if (h->index || !n)
+		return;
+	h->lost = pk_strdup("");
+	pk_fail(&h->unread, 0, "%s is gone, and %zu older text%s there", h->log_key, n,
+		n == 1 ? " is" : "s are");
 }

@@ -142,6 +142,34 @@ def test_a_damaged_history_loses_no_older_text(cli, broken):
     assert {k.removeprefix(TEXTS) for k in texts_of(cli)} == {d for r in rows for d in (r["from"], r["to"]) if d}, "the row went, and they"
 
 
+def test_a_log_that_is_deleted_alone_loses_no_older_text(cli):
+    """It is as one that nobody can read. A text that a change which failed left behind is no sign of one."""
+    cli.ok("apply", "-consul", cli.file("deny", DENY))
+    cli.consul.keys = {key: text for key, text in cli.consul.keys.items() if key in texts_of(cli)}
+    assert "anew" not in cli("apply", "-consul", cli.file("deny", DENY)).stderr
+    for n in range(1, 4):
+        cli.ok("apply", "-consul", cli.file("deny", dict(DENY, rules=(n + 1) * DENY["rules"])))
+    before, first = texts_of(cli), revisions(cli, "deny")[-1]["to"]
+    assert len(before) == 4
+    del cli.consul.keys[LOG]
+    done = cli("apply", "-consul", cli.file("deny", dict(DENY, audit=True)))
+    assert done.returncode == 0 and f"its history begins anew: {LOG} is gone, and 3 older texts are there" in done.stderr, done
+    assert before.items() <= texts_of(cli).items() and [r["verb"] for r in revisions(cli, "deny")] == ["apply", "found", "unreadable"]
+    cli.ok("rollback", "deny", "-to", first)
+    assert json.loads(cli.keys()["operator/deny"]) == DENY and before.items() <= texts_of(cli).items()
+
+
+def test_the_way_back_to_a_text_that_is_named_needs_no_log(cli):
+    for n in range(3):
+        cli.ok("apply", "-consul", cli.file("deny", dict(DENY, rules=(n + 1) * DENY["rules"])))
+    first = revisions(cli, "deny")[-1]["to"]
+    cli.consul.keys[LOG] = "{"
+    cli.refused(LOG, "rollback", "deny")
+    cli.refused("has no one text", "rollback", "deny", "-to", "0123")
+    done = cli("rollback", "deny", "-to", first[:8])
+    assert done.returncode == 0 and "begins anew" in done.stderr and json.loads(cli.keys()["operator/deny"]) == DENY, done
+
+
 def test_a_history_that_nobody_can_read_and_consul_does_not_take_again(cli):
     """In base64 it is more than a transaction holds: the document is written alone, and it says why and what to do."""
     cli.ok("apply", "-consul", cli.file("deny", DENY))
