@@ -70,6 +70,6 @@ void cni_add_confirm(const struct cni_add *add)
 			 "Nomad says",
 			 add->rec.container_id);
 	else if (r < 0 && r != -ENOENT && r != -ECONNREFUSED)
-		log_info("op=add container=%s err=\"%s\" starting under its base",
+		log_warn("op=add container=%s err=\"%s\" starting under its base",
 			 add->rec.container_id, err.text);
 }

@@ -17,7 +17,7 @@ TXN_OPERATIONS, TXN_BYTES, VALUE_BYTES = 128, 512 << 10, 512 << 10
 class FakeConsul(FakeServer):
     index_header = "X-Consul-Index"
 
-    def __init__(self):
+    def __init__(self, **more):
         self.keys = {}
         self.touched = {}           # index of each key's last change
         self.before = {}, {}        # keys and indexes before the last restore
@@ -38,7 +38,7 @@ class FakeConsul(FakeServer):
         self.filters = False        # the token may not see all instances
         self.streams = False        # a question for instances that waited is answered from the agent's own view
         self.unseen = ""            # keys below this are left out, as of a token that may not read them
-        super().__init__()
+        super().__init__(**more)
 
     def index_of(self, path):
         """As Consul's own: a prefix has the index of its last change, a key's removal is one."""
