@@ -14,6 +14,7 @@
 #define PK_ALLOC_LABELS_MAX	 64   /* job's and group's meta and the services' names together */
 #define PK_ALLOC_LABEL_BYTES_MAX 4096 /* bytes of their keys and values */
 #define PK_ALLOC_PORTS_MAX	 256
+#define PK_ALLOC_PORT_BYTES_MAX	 (128u << 10) /* of their labels: kept facts can be read again */
 #define PK_ALLOC_CHECKS_MAX	 256
 #define PK_ALLOC_NAME_MAX	 1024 /* bytes of the job's, the group's or a port's name */
 #define PK_ALLOC_DNS_MAX	 1024 /* bytes of its resolvers, and of its search list */

@@ -211,6 +211,15 @@ static bool has_port(const struct pk_alloc *a, const struct pk_alloc_port *p)
 	return false;
 }
 
+static size_t port_bytes(const struct pk_alloc *a)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->n_ports; i++)
+		n += strlen(a->ports[i].label);
+	return n;
+}
+
 void reading_port_end(struct reading *r)
 {
 	struct pk_alloc_port port = PK_MOVE(r->port, (struct pk_alloc_port){ 0 });
@@ -221,6 +230,10 @@ void reading_port_end(struct reading *r)
 		return;
 	if (a->n_ports == PK_ALLOC_PORTS_MAX) {
 		reading_refuse(r, "more than %u ports", PK_ALLOC_PORTS_MAX);
+		return;
+	}
+	if (port_bytes(a) + strlen(label) > PK_ALLOC_PORT_BYTES_MAX) {
+		reading_refuse(r, "labels of ports of more than %u bytes", PK_ALLOC_PORT_BYTES_MAX);
 		return;
 	}
 	port.own = port.own ? port.own : port.host; /* "to" absent: the same */

@@ -363,6 +363,43 @@ static void test_ports(void **state)
 	}
 }
 
+/* Labels of ports that no shorter JSON can have; `each` bytes of `n`. Frees nothing. */
+static char *job_with_ports(size_t n, size_t each)
+{
+	own_str more = { 0 };
+
+	pk_str_add(&more, ", \"AllocatedResources\": {\"Shared\": {\"Ports\": [");
+	for (size_t i = 0; i < n; i++) {
+		pk_str_addf(&more, "%s{\"Value\": %zu, \"Label\": \"%04zu", i ? "," : "", i + 1, i);
+		for (size_t k = 4; k < each; k++)
+			pk_str_add(&more, "\\u0001");
+		pk_str_add(&more, "\"}");
+	}
+	pk_str_add(&more, "]}}");
+	return job_with("", "", more.text);
+}
+
+/* What is taken is kept for a restart without Nomad, and read again: so it is no longer than a file may be. */
+static void test_the_longest_facts_are_read_again(void **state)
+{
+	own_mem char *most =
+		job_with_ports(PK_ALLOC_PORTS_MAX, PK_ALLOC_PORT_BYTES_MAX / PK_ALLOC_PORTS_MAX);
+	own_mem char *more = job_with_ports(PK_ALLOC_PORTS_MAX, PK_ALLOC_NAME_MAX);
+	struct pk_alloc a, again;
+	own_str kept = { 0 };
+
+	(void)state;
+	assert_int_equal(pk_alloc_decode(most, strlen(most), &a, NULL), 0);
+	assert_int_equal(a.n_ports, PK_ALLOC_PORTS_MAX);
+	pk_alloc_encode(&a, &kept);
+	assert_true(kept.len > PK_JSON_MAX / 2 && kept.len < PK_JSON_MAX);
+	assert_int_equal(pk_alloc_decode(kept.text, kept.len, &again, NULL), 0);
+	assert_true(pk_alloc_equal(&a, &again));
+	pk_alloc_done(&a);
+	pk_alloc_done(&again);
+	assert_true(pk_alloc_decode(more, strlen(more), &a, NULL) < 0);
+}
+
 /* What is kept is wrong: this alloc, and no other, is refused. */
 static void test_refused(void **state)
 {
@@ -411,12 +448,19 @@ static void test_refusal_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dns),	     cmocka_unit_test(test_hostname),
-		cmocka_unit_test(test_alloc),	     cmocka_unit_test(test_alloc_bad),
-		cmocka_unit_test(test_alloc_kept),   cmocka_unit_test(test_allocs),
-		cmocka_unit_test(test_terminal),     cmocka_unit_test(test_recorded),
-		cmocka_unit_test(test_label_budget), cmocka_unit_test(test_ports),
-		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_refusal_kept),
+		cmocka_unit_test(test_dns),
+		cmocka_unit_test(test_hostname),
+		cmocka_unit_test(test_alloc),
+		cmocka_unit_test(test_alloc_bad),
+		cmocka_unit_test(test_alloc_kept),
+		cmocka_unit_test(test_allocs),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_recorded),
+		cmocka_unit_test(test_label_budget),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_the_longest_facts_are_read_again),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refusal_kept),
 	};
 
 	return cmocka_run_group_tests_name("controller: Nomad's answers", tests, NULL, NULL);
