@@ -54,10 +54,10 @@ static void copy_model(struct pk_sweep_job *job)
 {
 	struct pk_model *model = job->wish.model;
 	size_t n = pk_model_count(model), room = 0;
+	const struct pk_local_endpoint *m;
 
 	job->allocs = pk_alloc((n + 1) * sizeof(*job->allocs));
-	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
-	     m = pk_model_next(model, m)) {
+	for (size_t i = 0; (m = pk_model_at(model, i)); i++) {
 		struct alloc *alloc = &job->allocs[job->n_allocs++];
 
 		snprintf(alloc->id, sizeof(alloc->id), "%s", m->container_id);
@@ -66,10 +66,9 @@ static void copy_model(struct pk_sweep_job *job)
 	}
 	qsort(job->allocs, job->n_allocs, sizeof(*job->allocs), by_id);
 	job->held = pk_alloc((room + 1) * sizeof(*job->held));
-	for (const struct pk_local_endpoint *m = pk_model_next(model, NULL); m;
-	     m = pk_model_next(model, m))
-		for (size_t i = 0; m->open && i < m->n_addresses; i++)
-			job->held[job->n_held++] = m->addresses[i];
+	for (size_t i = 0; (m = pk_model_at(model, i)); i++)
+		for (size_t k = 0; m->open && k < m->n_addresses; k++)
+			job->held[job->n_held++] = m->addresses[k];
 	qsort(job->held, job->n_held, sizeof(*job->held), by_address);
 }
 
