@@ -365,6 +365,6 @@ def test_a_restore_has_the_nodes_asked_for(cluster, nomad):
     saved = nomad.snapshot()
     nomad.put_document("operator/none", document)
     heard()
-    assert not nomad.requests.count("/v1/nodes")
+    assert nomad.requests.count("/v1/nodes") == 2, "of each node's start"
     nomad.restore(saved)
-    wait_for(lambda: nomad.requests.count("/v1/nodes") >= 2, lambda: nomad.requests[-20:], 60)
+    wait_for(lambda: nomad.requests.count("/v1/nodes") >= 4, lambda: nomad.requests[-20:], 60)
