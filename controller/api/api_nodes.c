@@ -324,6 +324,8 @@ static void full_reason(const struct pk_parts *p, struct pk_reasons *r)
 		pk_api_reason(r, false, "cluster", text,
 			      "spread the tenants over more nodes, or have policies name fewer of "
 			      "them");
+}
+
 /* Says that a word on which nodes live isn't taken; the store's keys may be heard all the same. */
 static void life_reason(const struct pk_parts *p, struct pk_reasons *r)
 {
