@@ -339,7 +339,7 @@ static void life_reason(const struct pk_parts *p, struct pk_reasons *r)
 		    s->last_error);
 	pk_api_reason(
 		r, false, "cluster", text.text,
-		"see that \"nomad\" in picketd.json names this node's own cluster, that Nomad lists "
+/* Says that a word on which nodes live isn't taken; the store's keys may be heard even so. */
 		"this node, and that picketd's token may read nodes");
 }
 
