@@ -326,7 +326,7 @@ static void full_reason(const struct pk_parts *p, struct pk_reasons *r)
 			      "them");
 }
 
-/* Says that a word on which nodes live isn't taken; the store's keys may be heard all the same. */
+/* Says that a word on which nodes live isn't taken; its keys may be heard all the same. */
 static void life_reason(const struct pk_parts *p, struct pk_reasons *r)
 {
 	const struct pk_source *s = pk_cluster_who_lives(p->cluster);
@@ -339,8 +339,8 @@ static void life_reason(const struct pk_parts *p, struct pk_reasons *r)
 		    s->last_error);
 	pk_api_reason(
 		r, false, "cluster", text.text,
-/* Says that a word on which nodes live isn't taken; the store's keys may be heard even so. */
-		"this node, and that picketd's token may read nodes");
+		"see that \"nomad\" in picketd.json names this node's own cluster, that Nomad "
+		"lists this node, and that picketd's token may read nodes");
 }
 
 void pk_api_cluster_reasons(const struct pk_parts *p, struct pk_reasons *r)
