@@ -223,7 +223,7 @@ static int roll_back(struct cli *cli, struct cli_consul_docs *docs, const char *
 	if (cli_history_read(docs, name, &h, &err) < 0 ||
 	    cli_history_read_texts(docs, &h, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	/* Which text was before is the log's word; a text that is named needs none. */
+	/* The log says which text was before; a text that is named needs none. */
 	if (!given && *h.unread.text)
 		return cli_fail(cli, &h.unread, CLI_CANNOT);
 	if (!given && !h.newest)

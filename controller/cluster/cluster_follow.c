@@ -125,7 +125,7 @@ static void drop_unwanted(struct pk_cluster *c)
 		cluster_settle(c);
 }
 
-/* Those that live here come first: a policy that names many tenants takes no room of theirs. */
+/* Follows those that live here first: a policy that names many tenants takes no room of theirs. */
 void cluster_follow_tenants(struct pk_cluster *c)
 {
 	bool was_full = PK_MOVE(c->full, false);

@@ -81,7 +81,7 @@ struct pk_store_ops {
 	void (*cancel)(struct pk_store_call *call);
 	/* Asks anew what it asks by itself, by the token of now; NULL: it asks nothing. */
 	void (*renew)(struct pk_store *store);
-	/* Whose word it is which nodes hold their keys still; NULL: the keys say it. */
+	/* Returns whose word it is which nodes hold their keys still; NULL: the keys say it. */
 	const struct pk_source *(*who_lives)(const struct pk_store *store);
 	void (*rule)(const struct pk_store *store, const char *prefix, bool writes,
 		     struct pk_str *out);
