@@ -217,7 +217,7 @@ static bool may_be_held(const struct pools *p, const struct pk_prefix *pool)
 }
 
 /* Returns another node's block that is this very one; NULL: there is none. */
-static const struct pk_prefix *anothers(const struct pools *p, const struct pk_prefix *pool)
+static const struct pk_prefix *foreign(const struct pools *p, const struct pk_prefix *pool)
 {
 	for (size_t i = 0; i < p->n_others; i++)
 		if (p->others[i].prefix.len == pool->len &&
@@ -243,8 +243,8 @@ static int keep_pool(void *arg, const void *at, const void *value)
 	pool.len = (uint8_t)(key->prefixlen - (pool.v6 ? 0 : 96));
 	if (!may_be_held(p, &pool))
 		return 0;
-	if (anothers(p, &pool))
-		p->lost = anothers(p, &pool);
+	if (foreign(p, &pool))
+		p->lost = foreign(p, &pool);
 	else
 		add_pool(p, &pool);
 	return 0;
