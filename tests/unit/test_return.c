@@ -202,24 +202,22 @@ static void on_keys(void *arg, const struct pk_keys_answer *said)
 	n->heard++;
 }
 
-static void on_lost(void *arg)
+/* Tells whoever asks that nobody answers, and that the servers do again. */
+static void on_leader(void *arg)
 {
 	struct node *n = arg;
+	const char *why = pk_leader_why(n->leader);
 
 	for (size_t i = 0; i < WATCHES; i++)
-		pk_consul_leaderless(n->watches[i]);
+		if (why)
+			pk_consul_unserved(n->watches[i], why);
+		else
+			pk_consul_served(n->watches[i], false);
 	for (size_t i = 0; i < PARTS; i++)
-		pk_keys_watch_leaderless(n->parts[i]);
-}
-
-static void on_led(void *arg)
-{
-	struct node *n = arg;
-
-	for (size_t i = 0; i < WATCHES; i++)
-		pk_consul_led(n->watches[i]);
-	for (size_t i = 0; i < PARTS; i++)
-		pk_keys_watch_led(n->parts[i]);
+		if (why)
+			pk_keys_watch_unserved(n->parts[i], why);
+		else
+			pk_keys_watch_served(n->parts[i], false);
 }
 
 static void watch_documents(struct node *n)
@@ -299,8 +297,7 @@ static void start(struct node *n, size_t nr)
 	n->leader = pk_leader_new(&(struct pk_leader_args){ .loop = servers.loop,
 							    .service = &n->config.consul,
 							    .header = "X-Consul-Token",
-							    .lost = on_lost,
-							    .led = on_led,
+							    .told = on_leader,
 							    .arg = n });
 	publish(n, nr);
 }
