@@ -232,7 +232,8 @@ static void fill_events(__u32 slot)
 	struct pk_bucket b;
 
 	bpf_map_lookup_elem(node_map("buckets"), &slot, &b);
-	b.tokens[PK_BUCKET_EVENTS] = b.tokens[PK_BUCKET_EVENTS_LOST] = 0;
+	b.tokens[PK_BUCKET_EVENTS] = 0;
+	b.tokens[PK_BUCKET_EVENTS_LOST] = b.tokens[PK_BUCKET_EVENTS_TOLD] = 0;
 	bpf_map_update_elem(node_map("buckets"), &slot, &b, BPF_ANY);
 }
 
