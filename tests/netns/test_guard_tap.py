@@ -70,10 +70,11 @@ def silent(tap):
 
 def pseudo(packet, kind):
     """The frame with the pseudo-header's sum in its checksum field, as a guest with offload sends."""
-    raw = bytearray(bytes(packet))
-    length = len(raw) - 34
-    head = raw[26:34] + struct.pack("!BBH", 0, raw[23], length)
-    offset = 34 + (16 if kind is TCP else 6)
+    raw, number = bytearray(bytes(packet)), 6 if kind is TCP else 17
+    l4 = 54 if raw[12:14] == b"\x86\xdd" else 34
+    length = len(raw) - l4
+    head = raw[22:54] + struct.pack("!II", length, number) if l4 == 54 else raw[26:34] + struct.pack("!BBH", 0, number, length)
+    offset = l4 + (16 if kind is TCP else 6)
     raw[offset:offset + 2] = struct.pack("!H", ~checksum(bytes(head)) & 0xffff)
     return bytes(raw)
 
