@@ -29,7 +29,7 @@ def forwards(node, device):
 
 def container(node):
     """One of another bridge's, as docker makes them: the bridge is its router."""
-    run(node, "ip link add br-other type bridge", "ip link set br-other addrgenmode none", "ip link set br-other up",
+    run(node, "ip link add br-other type bridge", "ip link set br-other up",
         *(f"ip addr add {BESIDE[f][0]} dev br-other nodad" for f in (4, 6)))
     place = Place(node, "other0", "192.0.2.77/32", BESIDE[4][1])
     run(node, "ip addr flush dev other0", "ip link set other0 master br-other")
