@@ -7,6 +7,8 @@
 #include "service.h"
 
 #define WAIT_S	   60
+#define POLL_MS	   15000 /* between two questions that don't wait */
+#define HASTY_MS   1000	 /* an answer that has no news sooner than that didn't wait for any */
 #define NEVER_MS   60000 /* between two questions about a token that was never known */
 #define TIMEOUT_MS 10000
 #define ANSWER_MAX (1u << 20) /* a token's policies and roles are in it */
@@ -17,17 +19,31 @@ struct pk_token_watch {
 	struct pk_http_call *call;
 	struct pk_pace pace;
 	uint64_t index; /* to ask behind; 0: the next question doesn't wait */
+	uint64_t asked_ms;
 	unsigned int errors, failures;
 	bool was_known; /* or it isn't one of this kind: a workload's own, or ACLs are off */
 	bool is_lost;
 };
 
+/*
+ * Returns when to ask again. Consul waits with its answer; Nomad answers at once, whatever index is
+ * named.
+ */
+static uint64_t pause_ms(struct pk_token_watch *w, uint64_t index)
+{
+	const uint64_t now = pk_loop_now(w->args.loop);
+
+	if (w->index == index && now - w->asked_ms < HASTY_MS)
+		return POLL_MS + pk_backoff_ms(0);
+	return pk_pace_ms(&w->pace, now);
+}
+
 static void known(struct pk_token_watch *w, uint64_t index)
 {
+	pk_timer_set(w->timer, pause_ms(w, index));
 	w->index = index;
 	w->failures = 0;
 	w->was_known = true;
-	pk_timer_set(w->timer, pk_pace_ms(&w->pace, pk_loop_now(w->args.loop)));
 	if (PK_MOVE(w->is_lost, false))
 		w->args.told(w->args.arg);
 }
@@ -78,6 +94,7 @@ static void ask(void *arg)
 		call.timeout_ms += WAIT_S * 1000 * 17 / 16;
 	}
 	call.path = path.text;
+	w->asked_ms = pk_loop_now(w->args.loop);
 	w->call = pk_service_start(w->args.http, &call, on_answer, w, NULL);
 	if (!w->call)
 		pk_timer_set(w->timer, pk_backoff_ms(w->failures++));

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How often a token is asked for, and what each answer makes of it; on a clock of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above first */
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/sources/token_watch.h"
+#include "tests/unit/virtual_loop.h"
+
+/* The service: what it answers the next question with, and after how long. */
+static struct {
+	int status;
+	uint64_t index, after_ms;
+	unsigned int asked;
+	struct pk_timer *timer;
+	pk_http_fn *fn;
+	void *arg;
+} service;
+
+static struct fixture {
+	struct pk_loop *loop;
+	struct pk_service to;
+	struct pk_token_watch *watch;
+	unsigned int told;
+} f;
+
+static void answer(void *arg)
+{
+	const struct pk_http_reply reply = { .status = service.status, .index = service.index };
+
+	(void)arg;
+	service.fn(service.arg, &reply);
+}
+
+struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_request *request,
+				   pk_http_fn *fn, void *arg)
+{
+	(void)http;
+	assert_non_null(strstr(request->url, "/v1/acl/token/self"));
+	service.asked++;
+	service.fn = fn;
+	service.arg = arg;
+	pk_timer_set(service.timer, service.after_ms);
+	return (struct pk_http_call *)&service;
+}
+
+void pk_http_cancel(struct pk_http_call *call)
+{
+	if (call)
+		pk_timer_clear(service.timer);
+}
+
+static void on_told(void *arg)
+{
+	(void)arg;
+	f.told++;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	f = (struct fixture){ .loop = pk_loop_new(), .to = { .on = true } };
+	memset(&service, 0, sizeof(service));
+	service.timer = pk_timer_new(f.loop, answer, NULL);
+	strcpy(f.to.address[0], "http://127.0.0.1:1");
+	strcpy(f.to.token, "secret");
+	f.watch = pk_token_watch_new(&(struct pk_token_watch_args){
+		.loop = f.loop, .service = &f.to, .header = "X-Nomad-Token", .told = on_told });
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pk_token_watch_free(f.watch);
+	pk_timer_free(service.timer);
+	pk_loop_free(f.loop);
+	return 0;
+}
+
+/* Lets time go by in which each question is answered so; returns how many there were. */
+static unsigned int answered(int status, uint64_t index, uint64_t after_ms, uint64_t for_ms)
+{
+	const unsigned int before = service.asked;
+
+	service.status = status;
+	service.index = index;
+	service.after_ms = after_ms;
+	pass(f.loop, for_ms);
+	return service.asked - before;
+}
+
+/* Nomad answers at once, whatever index is named. */
+static void test_one_that_never_waits(void **state)
+{
+	(void)state;
+	assert_in_range(answered(200, 9, 1, 600000), 600 / 17, 600 / 15 + 2);
+	/* The token goes: that is known by the next question. */
+	answered(403, 0, 1, 17500);
+	assert_non_null(pk_token_watch_why(f.watch));
+}
+
+/* Consul's wait ends with no news, and the next one begins. */
+static void test_one_that_waits(void **state)
+{
+	(void)state;
+	answered(200, 9, 1, 10);
+	assert_in_range(answered(200, 9, 60000, 600000), 9, 11);
+	assert_null(pk_token_watch_why(f.watch));
+	assert_int_equal(f.told, 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_one_that_never_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_that_waits, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
