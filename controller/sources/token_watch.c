@@ -21,7 +21,7 @@ struct pk_token_watch {
 	uint64_t index; /* to ask behind; 0: the next question doesn't wait */
 	uint64_t asked_ms;
 	unsigned int errors, failures;
-	bool was_known; /* or it isn't one of this kind: a workload's own, or ACLs are off */
+	bool was_known; /* or the service has no word on it */
 	bool is_lost;
 };
 
@@ -38,14 +38,28 @@ static uint64_t pause_ms(struct pk_token_watch *w, uint64_t index)
 	return pk_pace_ms(&w->pace, now);
 }
 
+static void taken(struct pk_token_watch *w)
+{
+	if (PK_MOVE(w->is_lost, false))
+		w->args.told(w->args.arg);
+}
+
 static void known(struct pk_token_watch *w, uint64_t index)
 {
 	pk_timer_set(w->timer, pause_ms(w, index));
 	w->index = index;
 	w->failures = 0;
 	w->was_known = true;
-	if (PK_MOVE(w->is_lost, false))
-		w->args.told(w->args.arg);
+	taken(w);
+}
+
+/* Takes note that the service has no word on this token: a workload's own, or ACLs are off. */
+static void no_kind(struct pk_token_watch *w)
+{
+	w->index = 0;
+	w->was_known = false;
+	pk_timer_set(w->timer, NEVER_MS);
+	taken(w);
 }
 
 /* A wait's answer is about the token that it was asked with: the file may have another by now. */
@@ -62,6 +76,16 @@ static void refused(struct pk_token_watch *w)
 	w->args.told(w->args.arg);
 }
 
+/*
+ * Returns whether the service knows no token of this kind. Nomad answers 404 for a workload's own
+ * one that is good, 403 for one that was revoked; with ACLs off Consul answers 401, Nomad without
+ * an index.
+ */
+static bool is_no_kind(const struct pk_token_watch *w, const struct pk_http_reply *reply)
+{
+	return reply->status == 200 || reply->status == 401 || (reply->status == 404 && !w->index);
+}
+
 static void on_answer(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_token_watch *w = arg;
@@ -69,7 +93,9 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 	w->call = NULL;
 	if (reply->status == 200 && reply->index) {
 		known(w, reply->index);
-	} else if (reply->status == 401 || reply->status == 403 || reply->status == 404) {
+	} else if (is_no_kind(w, reply)) {
+		no_kind(w);
+	} else if (reply->status == 403 || reply->status == 404) {
 		refused(w);
 	} else {
 		w->index = 0;

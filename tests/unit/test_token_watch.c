@@ -115,11 +115,50 @@ static void test_one_that_waits(void **state)
 	assert_int_equal(f.told, 0);
 }
 
+/* One that was revoked is followed by one that the service has no word on: a workload's own. */
+static void test_one_without_a_word(void **state)
+{
+	static const struct {
+		int status;
+		uint64_t index;
+	} rows[] = { { 404, 0 }, { 401, 0 }, { 200, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		answered(200, 9, 1, 60000);
+		answered(403, 0, 1, 30000);
+		assert_non_null(pk_token_watch_why(f.watch));
+		f.told = 0;
+		answered(rows[i].status, rows[i].index, 1, 30000);
+		assert_null(pk_token_watch_why(f.watch));
+		assert_int_equal(f.told, 1);
+		/* It is asked for now and then, and a refusal is no news of it. */
+		assert_in_range(answered(rows[i].status, rows[i].index, 1, 600000), 9, 11);
+		answered(403, 0, 1, 60000);
+		assert_null(pk_token_watch_why(f.watch));
+	}
+}
+
+/* A wait's answer is about the token that it was asked with. */
+static void test_one_that_replaced_it(void **state)
+{
+	(void)state;
+	answered(200, 9, 1, 10);
+	answered(200, 9, 60000, 100);
+	answered(403, 0, 500, 59950);
+	answered(200, 12, 60000, 1000);
+	assert_null(pk_token_watch_why(f.watch));
+	assert_int_equal(f.told, 0);
+	assert_int_equal(service.asked, 4);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_one_that_never_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_that_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_without_a_word, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_that_replaced_it, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
