@@ -57,18 +57,32 @@ static void write_note(struct pk_jw *w, const struct pk_doc_note *note)
 	pk_jw_close(w, '}');
 }
 
-static void write_plain_note(struct pk_jw *w, int line, const char *said)
+static void write_plain_note(struct pk_jw *w, int line, const char *text, const char *fix)
 {
-	const char *fix = strstr(said, PK_API_FIX);
-	own_mem char *text = pk_strndup(said, fix ? (size_t)(fix - said) : strlen(said));
-
 	pk_jw_open(w, NULL, '{');
 	pk_jw_int(w, "line", line);
 	pk_jw_int(w, "column", 0);
 	pk_jw_string(w, "path", NULL);
 	pk_jw_string(w, "text", text);
-	pk_jw_string(w, "fix", fix ? fix + strlen(PK_API_FIX) : NULL);
+	pk_jw_string(w, "fix", fix);
 	pk_jw_close(w, '}');
+}
+
+/*
+ * Writes a refusal, at most `max` bytes of its text. What mends it is behind the last mark: names
+ * that tenants choose are in the text before it, with whatever marks they have.
+ */
+static void write_refusal(struct pk_jw *w, const char *said, size_t max)
+{
+	const char *end = NULL;
+	own_mem char *text = NULL;
+	size_t n;
+
+	for (const char *at = said; (at = strstr(at, PK_API_FIX)); at += strlen(PK_API_FIX))
+		end = at;
+	n = end ? (size_t)(end - said) : strlen(said);
+	text = pk_strndup(said, n < max ? n : max);
+	write_plain_note(w, 0, text, end ? end + strlen(PK_API_FIX) : NULL);
 }
 
 static void write_notes(const struct policy_view *v, const struct pk_doc_entry *e)
@@ -82,7 +96,7 @@ static void write_notes(const struct policy_view *v, const struct pk_doc_entry *
 		if (e->notes.list[i].error)
 			write_note(w, &e->notes.list[i]);
 	if (e->refusal)
-		write_plain_note(w, 0, e->refusal);
+		write_refusal(w, e->refusal, SIZE_MAX);
 	pk_jw_close(w, ']');
 	pk_jw_open(w, "warnings", '[');
 	for (size_t i = 0; i < e->notes.n; i++)
@@ -90,7 +104,7 @@ static void write_notes(const struct policy_view *v, const struct pk_doc_entry *
 			write_note(w, &e->notes.list[i]);
 	for (size_t i = 0; i < n; i++)
 		write_plain_note(w, found[i].entry ? found[i].entry->line : found[i].rule->line,
-				 found[i].what);
+				 found[i].what, NULL);
 	pk_jw_close(w, ']');
 }
 
@@ -341,7 +355,8 @@ void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *
 }
 
 /* The author's key has limited room: the first notes are written, and how many more there are. */
-#define STATE_NOTES 8
+#define STATE_NOTES   8
+#define STATE_REFUSAL 500
 
 static void write_first(struct pk_jw *w, const char *key, const struct pk_doc_entry *e, bool error)
 {
@@ -349,12 +364,8 @@ static void write_first(struct pk_jw *w, const char *key, const struct pk_doc_en
 	size_t n = 0;
 
 	pk_jw_open(w, key, '[');
-	if (error && e->refusal) {
-		own_str cut = { 0 };
-
-		pk_str_addf(&cut, "%.500s", e->refusal);
-		write_plain_note(w, 0, cut.text);
-	}
+	if (error && e->refusal)
+		write_refusal(w, e->refusal, STATE_REFUSAL);
 	for (size_t i = 0; i < e->notes.n; i++)
 		if (e->notes.list[i].error == error && n < STATE_NOTES) {
 			write_note(w, &e->notes.list[i]);
@@ -373,7 +384,7 @@ static void write_unmatched(const struct policy_view *v, const struct pk_doc_ent
 	pk_jw_open(v->w, "unresolved", '[');
 	for (size_t i = 0; i < n && i < STATE_NOTES; i++)
 		write_plain_note(v->w, found[i].entry ? found[i].entry->line : found[i].rule->line,
-				 found[i].what);
+				 found[i].what, NULL);
 	pk_jw_close(v->w, ']');
 }
 

