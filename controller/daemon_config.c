@@ -65,8 +65,8 @@ static bool has_endpoints(const struct pk_model *model)
 
 /*
  * Refuses another fabric, or none any more, while endpoints live here: between the nodes' switches
- * none would reach another, and their MTU is that of the fabric that they began in. The first
- * fabric of a node that is alone takes nothing away.
+ * none would reach another, and their MTU is that of the fabric that they began in, also while no
+ * store is named. The first fabric of a node that had none takes nothing away.
  */
 static int check_fabric(const struct pk_daemon *d, const struct pk_config *config,
 			struct pk_err *err)
@@ -74,7 +74,7 @@ static int check_fabric(const struct pk_daemon *d, const struct pk_config *confi
 	const char *from = d->config.fabric, *to = config->fabric;
 	bool same = strcmp(from, to) == 0 && pk_config_same(config, &d->config, "vxlan");
 
-	if (same || !d->parts.cluster || !has_endpoints(d->parts.model))
+	if (same || strcmp(from, PK_FABRIC_NONE) == 0 || !has_endpoints(d->parts.model))
 		return 0;
 	return pk_fix(err,
 		      pk_fail(err, 0,

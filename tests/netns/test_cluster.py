@@ -212,6 +212,13 @@ def test_behind_routers(routed):
     one.picketd.send_signal(signal.SIGHUP)
     wait_for(lambda: "fabric can't change (routed to none)" in str(one.reasons("config")), lambda: one.api("/v1/status")["reasons"])
     assert pings(a, b.address(4)) and pings(b, a.address(6)) and len(routes(one)) == 2, "while an endpoint lives it goes on as it was"
+    one.write_config(routed.config(one, consul=None))
+    one.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: not one.reasons("config"), "a node without its store")
+    one.write_config(routed.config(one, consul=None, fabric="none"))
+    one.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: "fabric can't change (routed to none)" in str(one.reasons("config")), "nor may it in two steps")
+    one.write_config(routed.config(one, fabric="none"))
     one.delete(a)
     wait_for(lambda: not one.api("/v1/endpoints")["endpoints"], "its end")
     one.picketd.send_signal(signal.SIGHUP)
