@@ -22,6 +22,7 @@ struct pk_daemon {
 	struct pk_resolv_watch *resolv;
 	struct pk_leader *nomad_leader, *consul_leader;	   /* NULL: the service isn't asked */
 	struct pk_token_watch *nomad_token, *consul_token; /* NULL: or it is without a token */
+	bool nomad_anew, consul_anew; /* all is to be asked anew, once the service has a leader */
 	struct pk_publish *alone;    /* what publishes the report of a node that is in no cluster */
 	struct pk_report *report;    /* NULL: nobody is told which documents are enforced */
 	struct pk_consul_told *told; /* NULL: Consul gets no word of what became of documents */

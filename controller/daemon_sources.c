@@ -117,7 +117,10 @@ static void tell_store(struct pk_daemon *d, const char *why, bool anew)
 
 static void tell_of_consul(struct pk_daemon *d, bool anew)
 {
-	tell_store(d, pk_leader_why(d->consul_leader) ?: pk_token_watch_why(d->consul_token), anew);
+	const char *why = pk_leader_why(d->consul_leader) ?: pk_token_watch_why(d->consul_token);
+
+	d->consul_anew |= anew;
+	tell_store(d, why, !why && PK_MOVE(d->consul_anew, false));
 }
 
 static void on_consul_leader(void *arg)
@@ -134,6 +137,8 @@ static void tell_of_nomad(struct pk_daemon *d, bool anew)
 {
 	const char *why = pk_leader_why(d->nomad_leader) ?: pk_token_watch_why(d->nomad_token);
 
+	d->nomad_anew |= anew;
+	anew = !why && PK_MOVE(d->nomad_anew, false);
 	if (why)
 		pk_nomad_unserved(d->parts.nomad, why);
 	else
@@ -156,6 +161,7 @@ static void ask_nomad(struct pk_daemon *d)
 {
 	const struct pk_nomad_fns fns = { .node = on_node, .allocs = on_allocs, .arg = d };
 
+	d->nomad_anew = false;
 	d->parts.nomad = pk_nomad_new(d->parts.loop, d->http, &d->config, &fns);
 	d->nomad_leader = pk_leader_new(&(struct pk_leader_args){ .loop = d->parts.loop,
 								  .http = d->http,
@@ -200,6 +206,7 @@ static void ask_store(struct pk_daemon *d)
 /* Serves all that waits for Consul's word: documents and other nodes' keys. */
 static void ask_for_leader(struct pk_daemon *d)
 {
+	d->consul_anew = false;
 	d->consul_leader = pk_leader_new(&(struct pk_leader_args){ .loop = d->parts.loop,
 								   .http = d->http,
 								   .service = &d->config.consul,
