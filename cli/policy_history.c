@@ -302,6 +302,7 @@ static enum cli_consul_end tell_again(struct cli_consul_docs *docs, const char *
 		return CLI_CONSUL_REFUSED;
 	if (is_told(&now, before, row))
 		return CLI_CONSUL_DONE;
+	cli_history_note_gone(&now, row->from, row->to);
 	if (*now.unread.text && !now.lost) {
 		*err = now.unread;
 		return CLI_CONSUL_REFUSED;

@@ -275,6 +275,17 @@ def test_another_writes_a_log_that_nobody_reads_meanwhile(cli, items, said):
         assert [row[0] for row in cli.history("deny")] == ["apply", "found", "unreadable"] and items in texts.values()
 
 
+def test_a_log_that_is_deleted_meanwhile_loses_no_older_text(cli):
+    path = "history/operator/log/deny"
+    for n in range(3):
+        cli.ok("apply", cli.file("deny", dict(DENY, rules=(n + 1) * DENY["rules"])))
+    before = cli.variables("history/operator/text/")
+    Between(cli.nomad, path, lambda: cli.nomad.set_variable(path, None), 1)
+    made_all_the_same(cli, "its history begins anew", "apply", cli.file("deny", dict(DENY, audit=True)))
+    assert len(before) == 3 and before.items() <= cli.variables("history/operator/text/").items()
+    assert [row[0] for row in cli.history("deny")] == ["apply", "found", "unreadable"]
+
+
 def test_a_log_without_its_item_stays_as_it_is(cli):
     """Somebody wrote the variable by hand: what is in it isn't known, and isn't written over."""
     path = "history/operator/log/deny"
