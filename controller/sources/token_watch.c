@@ -148,9 +148,13 @@ void pk_token_watch_free(struct pk_token_watch *w)
 	free(w);
 }
 
+#define LOST "status 403: picketd's token isn't known any more; fix: "
+
 const char *pk_token_watch_why(const struct pk_token_watch *w)
 {
-	return w && w->is_lost ? "status 403: picketd's token isn't known any more; fix: write "
-				 "another one into the file that tokenFile names"
-			       : NULL;
+	if (!w || !w->is_lost)
+		return NULL;
+	if (*w->args.service->token_file)
+		return LOST "write another one into the file that tokenFile names";
+	return LOST "set another one in picketd's environment and restart it, or name a tokenFile";
 }

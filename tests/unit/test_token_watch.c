@@ -102,7 +102,9 @@ static void test_one_that_never_waits(void **state)
 	assert_in_range(answered(200, 9, 1, 600000), 600 / 17, 600 / 15 + 2);
 	/* The token goes: that is known by the next question. */
 	answered(403, 0, 1, 17500);
-	assert_non_null(pk_token_watch_why(f.watch));
+	assert_non_null(strstr(pk_token_watch_why(f.watch), "in picketd's environment"));
+	strcpy(f.to.token_file, "/run/token");
+	assert_non_null(strstr(pk_token_watch_why(f.watch), "that tokenFile names"));
 }
 
 /* Consul's wait ends with no news, and the next one begins. */
