@@ -48,8 +48,8 @@ const struct pk_kv *cli_history_find_text(const struct cli_history *history, con
  */
 const struct pk_kv *cli_history_text_of(const struct cli_history *history, const char *digits);
 /*
- * Takes a log that is gone for one that nobody can read, where texts are there beside those that a
- * change is from and to: somebody deleted it alone, and it may have named them.
+ * Takes a log that isn't there for one that nobody can read, where texts are there beside those
+ * that a change is from and to: somebody may have deleted it alone, and it named them.
  */
 void cli_history_note_gone(struct cli_history *history, const char *from, const char *to);
 /* Appends the key of that digest's text. */

@@ -186,6 +186,6 @@ void cli_history_note_gone(struct cli_history *h, const char *from, const char *
 	if (h->index || !n)
 		return;
 	h->lost = pk_strdup("");
-	pk_fail(&h->unread, 0, "%s is gone, and %zu older text%s there", h->log_key, n,
-		n == 1 ? " is" : "s are");
+	pk_fail(&h->unread, 0, "there is no %s, and %zu older text%s there that no log names",
+		h->log_key, n, n == 1 ? " is" : "s are");
 }
