@@ -216,12 +216,11 @@ static bool may_be_held(const struct pools *p, const struct pk_prefix *pool)
 	return false;
 }
 
-/* Returns another node's block that is this very one; NULL: there is none. */
+/* Returns another node's block that has all of this one; NULL: there is none. */
 static const struct pk_prefix *foreign(const struct pools *p, const struct pk_prefix *pool)
 {
 	for (size_t i = 0; i < p->n_others; i++)
-		if (p->others[i].prefix.len == pool->len &&
-		    pk_addr_equal(&p->others[i].prefix.addr, &pool->addr))
+		if (pk_prefix_covers(&p->others[i].prefix, pool))
 			return &p->others[i].prefix;
 	return NULL;
 }
