@@ -87,6 +87,29 @@ def test_a_leader_that_goes_is_said_while_a_question_waits(node, nomad, consul):
         wait_for(lambda: node.source(name)["state"] == "ok", "the new leader", 60)
 
 
+def test_a_token_that_is_replaced_while_there_is_no_leader(node, consul, monkeypatch):
+    """What waits was asked by the one before: it is asked anew once there is a leader, and not at the end of its wait."""
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN", "x")
+    consul.put("operator/a", OPERATOR)
+    node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
+    wait_for(lambda: in_force(node) == {"consul/operator/a"} and consul.count("/token/self?stale=true&index"), "the document, and a wait for the token")
+    with consul.changed:
+        consul.token_known = False
+        consul.bump()
+    reason = wait_for(lambda: node.reasons("consul"), "the token's loss, said")[0]
+    assert "isn't known any more" in reason["text"] and "in picketd's environment" in reason["fix"]
+    consul.leader = False
+    looks = consul.count("/status/leader")
+    wait_for(lambda: consul.count("/status/leader") > looks + 1, "the leader's loss to be known", 40)
+    waits = consul.count("/token/self?stale=true&index")
+    consul.token_known = True
+    wait_for(lambda: consul.count("/token/self?stale=true&index") > waits, "the token to be known", 40)
+    asked = consul.count("/operator/")
+    consul.leader = True
+    wait_for(lambda: node.source("consul")["state"] == "ok", "the new leader", 20)
+    wait_for(lambda: consul.count("/operator/") > asked, "what waits to be asked anew", 5)
+
+
 def of_consul(value, index="20", key=PREFIX + "operator/a"):
     """What it would say of one key."""
     entry = {"LockIndex": 0, "Key": key, "Flags": 0, "Value": value, "CreateIndex": 1, "ModifyIndex": 20}
