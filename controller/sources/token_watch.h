@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Waits for Nomad or Consul to say that picketd's token isn't known any more. A blocking query that
- * was begun with it waits on, and says so a minute later.
+ * Has Consul say, and asks Nomad every 15 s, whether picketd's token isn't known any more. A
+ * blocking query that was begun with it waits on, and says so a minute later.
  */
 #include "conf.h"
 #include "http.h"
