@@ -283,9 +283,9 @@ void pk_tables_memo_free(struct pk_tables_memo *memo);
 
 int pk_counter_read(const struct pk_bpf *bpf, uint32_t slot, enum pk_dir dir, unsigned int reason,
 		    struct pk_counter *sum);
-/* Reads every counter of a slot by one system call: row[dir][reason]. */
 /* Reads how many events of an endpoint the data path has lost since ADD; 0 where it can't. */
 uint64_t pk_events_lost(const struct pk_bpf *bpf, uint32_t slot);
+/* Reads every counter of a slot by one system call: row[dir][reason]. */
 int pk_counter_row(const struct pk_bpf *bpf, uint32_t slot,
 		   struct pk_counter row[2][PK_REASON_SLOTS], struct pk_err *err);
 struct pk_table_use {

@@ -29,6 +29,12 @@ static __always_inline enum pk_flow_end close_how(const struct pk_flow *flow, __
 	return pk_flow_expired(flow, now, pk_hz) ? PK_FLOW_END_TIMEOUT : PK_FLOW_END_REPLACED;
 }
 
+/* Returns the side's slot; 0 where it is another endpoint's by now, who has no part in the flow. */
+static __always_inline __u32 close_slot(const struct pk_flow *flow, int side)
+{
+	return flow_side_same(flow, side) ? flow->slot[side] : 0;
+}
+
 /* Fills in who has that side of the flow, by the address that policy knows it by. */
 static __always_inline void close_who(const struct pk_flow *flow, int side,
 				      const union pk_addr *addr, __u32 *identity, __u32 *tenant)
@@ -37,7 +43,7 @@ static __always_inline void close_who(const struct pk_flow *flow, int side,
 	const struct pk_endpoint *ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
 	const struct pk_remote *r = slot ? NULL : bpf_map_lookup_elem(&remote, addr);
 
-	if (ep) {
+	if (ep && flow_side_same(flow, side)) {
 		*identity = ep->identity;
 		*tenant = ep->tenant;
 	} else if (r) {
@@ -99,8 +105,8 @@ static __always_inline void close_event(struct pk_event_closed *c, const struct 
 	e->type = PK_EVENT_CLOSED;
 	e->reason = flow->reason;
 	e->dir = there ? PK_INGRESS : PK_EGRESS;
-	e->slot = flow->slot[there];
-	e->peer_slot = flow->slot[!there];
+	e->slot = close_slot(flow, there);
+	e->peer_slot = close_slot(flow, !there);
 	e->ns = bpf_ktime_get_boot_ns();
 	close_tuple(e, answer);
 	close_who(flow, 0, &answer->dst, &e->src_identity, &e->src_tenant);
@@ -178,7 +184,7 @@ __noinline int pk_flow_close(__u32 what)
 	if (unlikely(flow->flags & (PK_FLOW_SOURCE | PK_FLOW_DESTINATION)))
 		close_alias(key, &s->answer);
 	if (what != CLOSE_MADE && close_is_told(flow) && event_wanted()) {
-		owner = flow->slot[0] ? flow->slot[0] : flow->slot[1];
+		owner = close_slot(flow, !flow->slot[0]);
 		close_fill(s, key, flow);
 	}
 	/* The CPU that deletes it tells, where two end it at once. */

@@ -340,13 +340,15 @@ static __always_inline bool flow_is_stream(const struct pk_flow *flow, const str
  * Returns whether the packet makes a new flow an answered one: any of the responder's does. A TCP
  * connection has begun once its initiator acknowledges that answer, which nobody can who writes a
  * source address that isn't his: else each such SYN would hold a place for as long as an open
- * connection may rest.
+ * connection may rest. A RST ends or proves nothing, and a FIN beside the endpoint's window is no
+ * acknowledgement of it.
  */
 static __always_inline bool flow_is_answered(const struct pk_flow *flow, const struct pk_pkt *pkt)
 {
 	if (pkt->proto != IPPROTO_TCP)
 		return pkt->role;
-	return !pkt->role && flow->packets[1] && pkt->tcp_flags & PK_TH_ACK;
+	return !pkt->role && flow->packets[1] && pkt->tcp_flags & PK_TH_ACK &&
+	       !(pkt->tcp_flags & PK_TH_RST) && !(pkt->flags & PK_PKT_STRAY);
 }
 
 /* Returns whether no packet of the responder's was seen. */
@@ -357,7 +359,7 @@ static __always_inline bool flow_is_unheard(const struct pk_flow *flow)
 
 /*
  * Updates counters and time-out for a packet that passes. Two CPUs that carry one direction of a
- * flow may lose a count to each other, never a state: states only go up.
+ * flow may lose a count to each other, never a state: states go up, but for a reset that is taken back.
  */
 static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flow_key *key,
 				       const struct pk_pkt *pkt, __u32 len, __u32 now)

@@ -75,13 +75,13 @@ static __always_inline bool place_is_reset(const struct pk_flow_key *key,
 
 /*
  * Returns whether somebody outside began a connection and hasn't acknowledged its answer: he may
- * have written another's address.
+ * have written another's address. Another CPU may have begun it behind now.
  */
 static __always_inline bool place_is_half_open(const struct pk_flow_key *key,
 					       const struct pk_flow *flow, __u32 now)
 {
 	return key->proto == IPPROTO_TCP && flow->state == PK_FLOW_NEW && !flow->slot[0] &&
-	       now - flow->begun > PK_PLACE_OPENING * pk_hz;
+	       (__s32)(now - flow->begun) > (__s32)(PK_PLACE_OPENING * pk_hz);
 }
 
 static __always_inline bool place_is_over(const struct pk_flow_key *key, const struct pk_flow *flow,
@@ -270,8 +270,9 @@ static __always_inline __u32 place_search(struct pk_bucket *b, struct place_sear
 		search->budget = PK_PLACES_OUTSIDE(search->budget);
 	search->start = (__u32)b->tokens[PK_BUCKET_PLACE] % search->budget;
 	bpf_loop(place_tries(search->budget), place_step, search, 0);
-	b->tokens[PK_BUCKET_PLACE] = search->found ? search->found - search->first
-						   : search->start + place_tries(search->budget);
+	b->tokens[PK_BUCKET_PLACE] =
+		search->found ? search->found - search->first
+			      : (search->start + place_tries(search->budget)) % search->budget;
 	return search->found;
 }
 

@@ -251,6 +251,28 @@ static void endpoint_gone(void)
 	check("its flows end with it", ends() == 1 && ended(PK_FLOW_END_ENDPOINT, 2, 1));
 }
 
+/* Who has the slot by now has no part in it: no name, no counter, no budget. */
+static void slot_of_another(void)
+{
+	struct pk_flow_key key;
+	struct pk_flow flow;
+	struct pk_endpoint ep;
+
+	start();
+	connection();
+	if (!find(&key, &flow))
+		return;
+	node_endpoint(2, &ep);
+	ep.opened++;
+	ep.identity = 999;
+	ep.tenant = 9;
+	node_endpoint_set(2, &ep);
+	check("B's slot is another's", reap(&key));
+	check("who isn't named", ends() == 1 && last.event.slot == 1 && !last.event.peer_slot &&
+					 last.event.src_identity == 101 &&
+					 !last.event.dst_identity && !last.event.dst_tenant);
+}
+
 static void revoked(void)
 {
 	struct pk_verdict_key deny = { .prefixlen = PK_VERDICT_BITS_DIR,
@@ -401,6 +423,7 @@ void cases_close(void)
 	places();
 	anew();
 	endpoint_gone();
+	slot_of_another();
 	revoked();
 	translated();
 	hosts();

@@ -310,7 +310,7 @@ static void found_none(void)
 	node_bucket_set(1, PK_BUCKET_PLACE, 2, 0);
 	node_from("a fourth", 1, tcp(3, SYN), PK_REASON_FLOW_BUDGET);
 	check("the next search begins where this one ended",
-	      node_bucket(1, PK_BUCKET_PLACE) == 2 + 3);
+	      node_bucket(1, PK_BUCKET_PLACE) == (2 + 3) % 3);
 }
 
 /* Nobody has looked yet at what may stand above the budget: it counts as too much. */

@@ -73,6 +73,30 @@ static void is_in(const char *text, uint16_t sport, enum pk_flow_state state, ui
 	check(text, flow.state == state && left <= seconds && left + 2 >= seconds);
 }
 
+/* Whoever doesn't hear the answer may reset what he began, or not: neither opens it. */
+static void resets(void)
+{
+	struct expect e = { "a reset from nowhere near", PK_REASON_OK, 1, PK_INGRESS, false };
+	struct pk_flow_key key;
+	struct pk_flow flow;
+	struct pkt p;
+
+	start();
+	comes("a connection from outside", 50000, SYN, PK_REASON_OK);
+	node_from("its answer", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK)), 7000, 1, 1000),
+		  PK_REASON_OK);
+	p = world_says(world_to_node(WHO_WORLD, TCP(50000, 8080, RST | ACK)), 900000, 7001, 1000);
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+	if (flow_of(50000, &key, &flow))
+		check("opens nothing", flow.state == PK_FLOW_NEW);
+	p = world_says(world_to_node(WHO_WORLD, TCP(50000, 8080, RST | ACK)), 1, 7001, 1000);
+	e.text = "a reset";
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+	if (flow_of(50000, &key, &flow))
+		check("nor does that", flow.state == PK_FLOW_RESET);
+}
+
 static void fill(void)
 {
 	for (uint16_t i = 0; i < OUTSIDE; i++)
@@ -260,6 +284,7 @@ static void others(void)
 
 void cases_stranger(void)
 {
+	resets();
 	places();
 	all_own();
 	small();

@@ -43,10 +43,10 @@
 	H(NO_ROUTE, F | T | U | X)                                                                 \
 	H(TTL, F | U | X) /* the stack has counted the hop */                                      \
 	H(TAIL_CALL_MISSING, F | T | U | X)                                                        \
-	H(NOT_BUILT, F | T | U | X)                                                                \
+	H(NOT_BUILT, F | T | U) /* out of the overlay nobody's address has no way back */          \
 	H(FORWARDING_OFF, F | T | U | X)                                                           \
 	H(MASQUERADE_FULL, F)                                                                      \
-	H(TUPLE_TAKEN, F | T | U | X)                                                              \
+	H(TUPLE_TAKEN, F | U) /* an alias answers an endpoint's peer or the node's address */      \
 	H(SPOOFED_REMOTE, T | U | X)                                                               \
 	H(OVERLAY_FOREIGN, U | X)                                                                  \
 	H(OVERLAY_VNI, X)                                                                          \

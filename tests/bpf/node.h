@@ -132,6 +132,7 @@ struct bpf_object *judge_object(void);
 uint32_t judge_clock(void); /* the jiffies that flows live by */
 
 void cases_parse(void);
+void cases_hook(void);
 void cases_spoof(void);
 void cases_answer(void);
 void cases_dhcp(void);

@@ -334,10 +334,13 @@ static bool is_stray(const struct model_flow *f, const struct seen *s)
 	return f->heard && at - f->expects > f->edge - f->expects;
 }
 
-/* An answer opens a flow; of a TCP connection its acknowledgement does. */
-static bool opens(const struct model_flow *f, const struct seen *s, int role)
+/* An answer opens a flow; of a TCP connection its acknowledgement does, but no RST, nor a stray FIN. */
+static bool opens(const struct model_flow *f, const struct seen *s, int role, bool stray)
 {
-	return s->proto == 6 ? !role && f->answered && s->tcp & TH_ACK : role;
+	if (s->proto != 6)
+		return role;
+	return !role && f->answered && s->tcp & TH_ACK && !(s->tcp & TH_RST) &&
+	       !(stray && s->tcp & TH_FIN);
 }
 
 void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
@@ -347,7 +350,7 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 	bool stray = followed && is_foreign(f, role) && is_stray(f, s);
 
 	f->answered |= role;
-	if (f->state == PK_FLOW_NEW && opens(f, s, role))
+	if (f->state == PK_FLOW_NEW && opens(f, s, role, stray))
 		f->state = PK_FLOW_OPEN;
 	else if (is_stream(m, f, s, role))
 		f->state = PK_FLOW_STREAM;

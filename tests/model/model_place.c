@@ -134,6 +134,6 @@ bool place_take(struct model *m, uint32_t owner, bool outside, uint32_t *place)
 		*place = at;
 		return true;
 	}
-	m->cursor[owner] = m->cursor[owner] % budget + budget;
+	m->cursor[owner] %= budget;
 	return false;
 }
