@@ -4,7 +4,8 @@
  * Sends one event for each decision that somebody wants to hear of, within the budgets of the
  * hook's endpoint and of its tenant: a sender whose packets are denied elsewhere spends its own
  * budget. The fuller the ring, the more of both budgets must be left over. So one tenant takes less
- * than a third of the ring at once (two fifths by ends of flows), and tenants that were quiet find room in the rest.
+ * than a third of the ring at once (two fifths by ends of flows), and tenants that were quiet find
+ * room in the rest.
  */
 #include "lib/bucket.h"
 #include "lib/pkt.h"

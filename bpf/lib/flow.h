@@ -359,7 +359,8 @@ static __always_inline bool flow_is_unheard(const struct pk_flow *flow)
 
 /*
  * Updates counters and time-out for a packet that passes. Two CPUs that carry one direction of a
- * flow may lose a count to each other, never a state: states go up, but for a reset that is taken back.
+ * flow may lose a count to each other, never a state: states go up, but for a reset that is taken
+ * back.
  */
 static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flow_key *key,
 				       const struct pk_pkt *pkt, __u32 len, __u32 now)

@@ -91,10 +91,25 @@ static const struct {
 	enum pk_reason reason;
 	bool hosts; /* at an uplink it is the host's */
 } bytes[] = {
-	{ "a header of 16 bytes", false, UDP(40000, 53), { { 14, 0x44 } }, PK_REASON_MALFORMED, true },
+	{ "a header of 16 bytes",
+	  false,
+	  UDP(40000, 53),
+	  { { 14, 0x44 } },
+	  PK_REASON_MALFORMED,
+	  true },
 	{ "a cut UDP header", false, UDP(40000, 53), { { 17, 27 } }, PK_REASON_TRUNCATED, false },
-	{ "a tag in the data", false, UDP(40000, 53), { { 12, 0x88 }, { 13, 0xa8 } }, PK_REASON_VLAN, true },
-	{ "LLDP", false, UDP(40000, 53), { { 12, 0x88 }, { 13, 0xcc } }, PK_REASON_ETHERTYPE, true },
+	{ "a tag in the data",
+	  false,
+	  UDP(40000, 53),
+	  { { 12, 0x88 }, { 13, 0xa8 } },
+	  PK_REASON_VLAN,
+	  true },
+	{ "LLDP",
+	  false,
+	  UDP(40000, 53),
+	  { { 12, 0x88 }, { 13, 0xcc } },
+	  PK_REASON_ETHERTYPE,
+	  true },
 	{ "a routing header", true, UDP(40000, 53), { { 20, 43 } }, PK_REASON_EXT_HEADER, false },
 };
 
@@ -207,23 +222,26 @@ static void hops(const struct way *w)
 	sent(w, "longer than A's MTU", p, 1, PK_REASON_LENGTH);
 }
 
-static void sources(const struct way *w)
+/* From B's address, which never comes from outside. */
+static void from_b(const struct way *w, bool v6)
 {
 	struct node_meta forwarded = { .ingress_ifindex = node_ifindex(3) };
-	struct expect e = { "from B's address", PK_REASON_SPOOFED_IPV4, 1, PK_INGRESS, false };
-	struct pkt p = pkt_v4(WHO_B, WHO_A, UDP(40000, 53));
+	struct expect e = { "from B's address",
+			    v6 ? PK_REASON_SPOOFED_IPV6 : PK_REASON_SPOOFED_IPV4, 1, PK_INGRESS,
+			    false };
+	struct l4 udp = UDP(40000, 53);
+	struct pkt p = v6 ? pkt_v6(WHO_B, WHO_A, udp) : pkt_v4(WHO_B, WHO_A, udp);
 
 	opened(1);
-	if (w->hook == NODE_TO) {
-		struct pkt p6 = pkt_v6(WHO_B, WHO_A, UDP(40000, 53));
+	if (w->hook == NODE_FABRIC)
+		overlay_in_of(e.text, overlay_packet(v6, WHO_B, WHO_A, udp), 1, e.reason);
+	else
+		node_expect(&e, w->hook, w->hook == NODE_TO, &p,
+			    w->hook == NODE_TO ? &forwarded : NULL);
+}
 
-		node_expect(&e, NODE_TO, 1, &p, &forwarded);
-		e.reason = PK_REASON_SPOOFED_IPV6;
-		node_expect(&e, NODE_TO, 1, &p6, &forwarded);
-	} else
-		sent(w, e.text, w->hook == NODE_UP ? p : overlay_packet(false, WHO_B, WHO_A, UDP(40000, 53)), 1, e.reason);
-	if (w->hook == NODE_TO)
-		return;
+static void no_way_back(const struct way *w)
+{
 	opened(1);
 	node_forwarding(1, false);
 	sent_to_a(w, "no way back", PK_REASON_FORWARDING_OFF);
@@ -279,7 +297,10 @@ void cases_hook(void)
 		full(&ways[i]);
 		if (ways[i].hook != NODE_TO)
 			hops(&ways[i]);
-		sources(&ways[i]);
+		from_b(&ways[i], false);
+		from_b(&ways[i], true);
+		if (ways[i].hook != NODE_TO)
+			no_way_back(&ways[i]);
 		nobodys(&ways[i]);
 	}
 	to_a_group();
