@@ -424,6 +424,7 @@ def test_a_token_that_is_revoked_and_replaced(secured, picketd):
     secured.cli("consul", "kv", "put", "picket/v1/default/policies/operator/another", POLICY)
     wait_for(lambda: len(node.api("/v1/policies")["policies"]) == 2, "what comes by the new one", 120)
     secured.cli("consul", "kv", "delete", "picket/v1/default/policies/operator/another")
+    wait_for(lambda: len(node.api("/v1/policies")["policies"]) == 1, "its end", 120)
 
 
 def test_a_token_that_is_replaced_and_then_revoked(secured, picketd):
@@ -441,3 +442,4 @@ def test_a_token_that_is_replaced_and_then_revoked(secured, picketd):
     wait_for(lambda: len(node.api("/v1/policies")["policies"]) == 2, "what comes by the new one", 120)
     assert "isn't known any more" not in node.log()[before:]
     secured.cli("consul", "kv", "delete", "picket/v1/default/policies/operator/another")
+    wait_for(lambda: len(node.api("/v1/policies")["policies"]) == 1, "its end", 120)

@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 from harness import wait_for
-from harness.servers import SILENCE, Mirror, ask, connect, pings
+from harness.servers import SILENCE, Mirror, Resolver, ask, connect, pings
 from test_published import HOST, OWN, mapping
 from test_uplinks import run
 from test_world import IPV6, NODE, Place, is_nodes, query, stage  # noqa: F401 pylint: disable=unused-import
