@@ -235,6 +235,7 @@ static int keep_pool(void *arg, const void *at, const void *value)
 	const struct pk_pool_key *key = at;
 	struct pools *p = arg;
 	struct pk_prefix pool = { .addr = key->addr };
+	const struct pk_prefix *other;
 
 	if (((const struct pk_pool *)value)->whose == PK_POOL_OTHERS)
 		return 0;
@@ -242,8 +243,9 @@ static int keep_pool(void *arg, const void *at, const void *value)
 	pool.len = (uint8_t)(key->prefixlen - (pool.v6 ? 0 : 96));
 	if (!may_be_held(p, &pool))
 		return 0;
-	if (foreign(p, &pool))
-		p->lost = foreign(p, &pool);
+	other = foreign(p, &pool);
+	if (other)
+		p->lost = other;
 	else
 		add_pool(p, &pool);
 	return 0;
