@@ -55,12 +55,15 @@ static int read_list(const char *text, size_t n, size_t piece, struct sum *sum)
 	return r;
 }
 
-static void read_lists(const char *text, size_t n, size_t piece)
+typedef int reads_fn(const char *text, size_t n, size_t piece, struct sum *sum);
+
+/* A text is read alike in one piece and in many. */
+static void read_both_ways(reads_fn *reads, const char *text, size_t n, size_t piece)
 {
 	struct sum whole, pieces;
-	int r = read_list(text, n, n + 1, &whole);
+	int r = reads(text, n, n + 1, &whole);
 
-	check(read_list(text, n, piece, &pieces) == r);
+	check(reads(text, n, piece, &pieces) == r);
 	check(r < 0 || (whole.n == pieces.n && whole.of == pieces.of));
 }
 
@@ -87,7 +90,7 @@ static void add_node(void *arg, const char *id, bool ready)
 	sum->of = sum->of * 31 + strlen(id) * 2 + ready;
 }
 
-static int read_nodes_in(const char *text, size_t n, size_t piece, struct sum *sum)
+static int read_nodes(const char *text, size_t n, size_t piece, struct sum *sum)
 {
 	struct pk_vars_nodes *reader = pk_vars_nodes_new(add_node, sum);
 	int r = 0;
@@ -99,15 +102,6 @@ static int read_nodes_in(const char *text, size_t n, size_t piece, struct sum *s
 		r = pk_vars_nodes_end(reader, NULL);
 	pk_vars_nodes_free(reader);
 	return r;
-}
-
-static void read_nodes(const char *text, size_t n, size_t piece)
-{
-	struct sum whole, pieces;
-	int r = read_nodes_in(text, n, n + 1, &whole);
-
-	check(read_nodes_in(text, n, piece, &pieces) == r);
-	check(r < 0 || (whole.n == pieces.n && whole.of == pieces.of));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -123,13 +117,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		read_path(text);
 		break;
 	case 1:
-		read_lists((const char *)data + 2, size - 2, data[1] + 1u);
+		read_both_ways(read_list, (const char *)data + 2, size - 2, data[1] + 1u);
 		break;
 	case 2:
 		read_variable((const char *)data + 2, size - 2);
 		break;
 	default:
-		read_nodes((const char *)data + 2, size - 2, data[1] + 1u);
+		read_both_ways(read_nodes, (const char *)data + 2, size - 2, data[1] + 1u);
 	}
 	return 0;
 }
