@@ -14,7 +14,8 @@ import struct
 import pytest
 
 from harness import Node, NodeOptions, Tables, wait_for
-from harness.nomad import Cluster, peer
+from harness.nomad import Cluster
+from harness.ways import nomad_and_consul
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 JOB = """
@@ -153,9 +154,7 @@ class Row:
 @pytest.fixture(scope="module")
 def refused():
     """(cluster, {code: Row}), every job submitted."""
-    nomad, consul = peer("nomad"), peer("consul")
-    if not nomad or not consul:
-        pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
+    nomad, consul = nomad_and_consul()
     with Node("node1", NodeOptions()) as node:
         cluster = Cluster(node, nomad, consul)
         # Devices are the node's, whatever the root: code 11's text names slot 1, so it is first.

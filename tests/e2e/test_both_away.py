@@ -8,9 +8,9 @@ import json
 import pytest
 
 from harness import Node, NodeOptions, wait_for
-from harness.nomad import peer
 from harness.secured import Secured
 from harness.servers import QUICK
+from harness.ways import nomad_and_consul
 from test_secured import config, prepare
 
 DENY = json.dumps({"rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]})
@@ -19,9 +19,7 @@ KEY = "picket/v1/default/policies/tenants/acme/deny"
 
 @pytest.fixture(scope="module")
 def agents():
-    nomad, consul = peer("nomad"), peer("consul")
-    if not nomad or not consul:
-        pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
+    nomad, consul = nomad_and_consul()
     with Node("node1", NodeOptions(conf={"mode": "process"})) as node:
         made = Secured(node, nomad, consul)
         made.start()

@@ -8,15 +8,13 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../../demo"), os.path.join(HERE, "..")]
 
-from harness.nomad import peer  # noqa: E402
+from harness.ways import nomad_and_consul  # noqa: E402
 from nomad_story import Story  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def story():
-    nomad, consul = peer("nomad"), peer("consul")
-    if not nomad or not consul:
-        pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
+    nomad, consul = nomad_and_consul()
     told = Story(nomad, consul)
     yield told
     told.close()

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from harness import Node, NodeOptions, odd_proxy, wait_for
-from harness.nomad import CONSUL, Cluster, peer
+from harness.nomad import CONSUL, Cluster
+from harness.ways import nomad_and_consul
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PREFIX = "picket/v1/default/policies/"
@@ -72,9 +73,7 @@ class Behind:
 
 @pytest.fixture(scope="module")
 def behind():
-    nomad, consul = peer("nomad"), peer("consul")
-    if not nomad or not consul:
-        pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
+    nomad, consul = nomad_and_consul()
     with Node("node1", NodeOptions(conf={"mode": "process"})) as node:
         made = Behind(node, nomad, consul)
         yield made

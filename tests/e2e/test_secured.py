@@ -6,19 +6,17 @@ import os
 import pytest
 
 from harness import Node, NodeOptions, wait_for
-from harness.nomad import peer
 from harness.secured import CONSUL_NAMES, NOMAD_NAMES, Secured
 from harness.shell import TREE
 from harness.tls import Authority
+from harness.ways import nomad_and_consul
 
 POLICY = '{"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [{"toCIDR": ["192.0.2.0/24"]}]}]}'
 
 
 @pytest.fixture(scope="module")
 def secured():
-    nomad, consul = peer("nomad"), peer("consul")
-    if not nomad or not consul:
-        pytest.skip("no Nomad or Consul in PATH and no Go 1.26 to build them")
+    nomad, consul = nomad_and_consul()
     with Node("node1", NodeOptions()) as node:
         agents = Secured(node, nomad, consul)
         agents.start()

@@ -17,7 +17,8 @@ from .alloc import Alloc
 from .fabric import Cluster, Fabric, made_cluster
 from .nomad import CLIENT_HCL, SERVER, SERVER_HCL, peer
 from .secured import CONSUL_NAMES, NOMAD_NAMES
-from .secured_cluster import NOMAD_HCL, SecuredConsul, rules_of
+from .secured import NOMAD_KEYS_HCL
+from .secured_cluster import SecuredConsul, rules_of
 from .shell import Failed, binary, run, wait_for
 
 NAME = "default"	# of the cluster: the rules of examples/acl are for it
@@ -105,7 +106,7 @@ class Fleet(Cluster):
         with open(path, "w", encoding="utf-8") as file:
             file.write(template.format(name=name, data=os.path.join(self.base, f"data-{name}"), images=self.images,
                                        server=self.fabric.address, consul=self.consul.url.removeprefix("https://"), **words))
-            file.write(self.secrets.agent(NOMAD_HCL, f"nomad-{name}", *NOMAD_NAMES, words["address"]))
+            file.write(self.secrets.agent(NOMAD_KEYS_HCL, f"nomad-{name}", *NOMAD_NAMES, words["address"]))
         env = {k: v for k, v in os.environ.items() if not k.startswith(("NOMAD_", "CONSUL_", "AWS_"))}
         env |= {**self.secrets.environment("consul", self.consul.url.removeprefix("https://")), "CONSUL_HTTP_SSL": "true"}
         with open(self.log_path(name), "a", encoding="utf-8") as log:

@@ -10,6 +10,22 @@ from . import netns
 from .shell import Failed, run, wait_for
 from .tls import Authority
 
+# What an agent of Nomad's needs for ACLs and for TLS with client certificates.
+NOMAD_KEYS_HCL = """
+acl {{
+  enabled = true
+}}
+tls {{
+  http = true
+  rpc  = true
+  ca_file   = "{ca}"
+  cert_file = "{cert}"
+  key_file  = "{key}"
+  verify_server_hostname = true
+  verify_https_client    = true
+}}
+"""
+
 NOMAD_HCL = """
 name       = "{name}"
 data_dir   = "{data}/nomad"
@@ -39,18 +55,6 @@ plugin "raw_exec" {{
   config {{
     enabled = true
   }}
-}}
-acl {{
-  enabled = true
-}}
-tls {{
-  http = true
-  rpc  = true
-  ca_file   = "{ca}"
-  cert_file = "{cert}"
-  key_file  = "{key}"
-  verify_server_hostname = true
-  verify_https_client    = true
 }}
 """
 
@@ -140,7 +144,7 @@ class Secured:
     def start_again(self):
         """Both, with what they have; also after a boot."""
         self.start_consul()
-        self._agent("nomad", self._config("nomad", NOMAD_HCL, NOMAD_NAMES))
+        self._agent("nomad", self._config("nomad", NOMAD_HCL + NOMAD_KEYS_HCL, NOMAD_NAMES))
 
     def start_consul(self, agent="consul", address="127.0.0.1", expect=1):
         """A server; those that expect others look for them at 127.0.0.2."""

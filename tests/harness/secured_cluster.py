@@ -43,21 +43,6 @@ tls {{
 }}
 """
 
-NOMAD_HCL = """
-acl {{
-  enabled = true
-}}
-tls {{
-  http = true
-  rpc  = true
-  ca_file   = "{ca}"
-  cert_file = "{cert}"
-  key_file  = "{key}"
-  verify_server_hostname = true
-  verify_https_client    = true
-}}
-"""
-
 
 def rules_of(name):
     """The policy of that name in examples/acl: {a rule's first line: the rule}."""
