@@ -171,6 +171,11 @@ def test_no_right_is_too_wide(fleet):
         fleet.ask("DELETE", f"/v1/var/picket/v1/default/{path}?namespace={namespace}")
 
 
+def routes(node):
+    """The prefixes of other nodes that picketd routes to."""
+    return [line.split()[0] for family in ("-4", "-6") for line in node.run(["ip", family, "route", "show", "proto", "112"]).stdout.splitlines()]
+
+
 def a_week_passes(node):
     """What it had claimed counted for a day after its picketd was last there."""
     path = os.path.join(node.root, "var/lib/picket/node.json")
@@ -201,8 +206,7 @@ def test_a_node_that_is_purged_and_comes_back(fleet):
     assert all("returned" in fleet.consul.get(f"blocks/{block.replace('/', '_')}") for block in had)
     for node in others:
         wait_for(lambda node=node: gone.name not in {n["name"] for n in node.api("/v1/nodes")["nodes"]}, f"{node.name} to forget it", 60)
-        routes = node.run(["ip", "route", "show", "proto", "112"]).stdout + node.run(["ip", "-6", "route", "show", "proto", "112"]).stdout
-        assert not [block for block in had if block in routes], routes
+        wait_for(lambda node=node: not had & set(routes(node)), lambda node=node: f"their routes to go from {node.name}: {routes(node)}")
     two = fleet.running("beta", "app", 2)
     all_reach(two)
     for block in had:

@@ -7,7 +7,7 @@ import pytest
 from harness import Node, NodeOptions, wait_for
 from harness.attach import attach, detach
 from harness.nomad import peer
-from harness.secured import NOMAD_HCL, NOMAD_NAMES, Secured
+from harness.secured import NOMAD_NAMES, Secured
 from harness.shell import TREE
 
 DENY = {"tier": "operator", "rules": [{"endpointSelector": {}, "egressDeny": [{"toCIDR": ["192.0.2.0/24"]}]}]}
@@ -20,7 +20,7 @@ def agents():
         pytest.skip("no Nomad in PATH and no Go 1.26 to build one")
     with Node("node1", NodeOptions()) as node:
         made = Secured(node, nomad, None)
-        made._agent("nomad", made._config("nomad", NOMAD_HCL, NOMAD_NAMES))
+        made.start_nomad()
         made.bootstrap("nomad")
         made.cli("nomad", "namespace", "apply", "acme")
         yield made

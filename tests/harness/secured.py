@@ -144,6 +144,9 @@ class Secured:
     def start_again(self):
         """Both, with what they have; also after a boot."""
         self.start_consul()
+        self.start_nomad()
+
+    def start_nomad(self):
         self._agent("nomad", self._config("nomad", NOMAD_HCL + NOMAD_KEYS_HCL, NOMAD_NAMES))
 
     def start_consul(self, agent="consul", address="127.0.0.1", expect=1):
