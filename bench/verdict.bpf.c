@@ -99,15 +99,12 @@ SEC("tc")
 int bench_first_miss(struct __sk_buff *skb)
 {
 	struct pk_scratch *s = scratch_get();
-	const struct pk_flow *flow;
 	int reason;
 
 	if (!s)
 		return TC_ACT_SHOT;
 	reason = guard_miss(skb, s);
-	flow = bpf_map_lookup_elem(&flows, &s->key);
-	if (flow)
-		flow_end(s, flow, &s->key);
+	pk_flow_close(CLOSE_KEY);
 	return pk_finish(skb, &s->pkt, reason);
 }
 

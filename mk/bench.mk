@@ -19,7 +19,8 @@ $B/bench/verdict $B/bench/both $B/bench/life: $B/bench/%: bench/%.c $(filter-out
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  BENCH $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(NL_CFLAGS) -I. -o $@ $(filter %.c %.a,$^) $(LIBS_BASE)
-test-bin: $B/bench/taps
+# What is measured builds with the tests, so that no change leaves it behind.
+test-bin: bench-bin
 bench-bin: $(BENCH_BIN) $B/bench/drop.bpf.o $B/bench/peer.bpf.o
 
 bench: setup all bench-bin test-bin
