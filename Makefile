@@ -24,8 +24,11 @@ CFLAGS ?= -O2 -g
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE \
           $(if $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null)),-fcf-protection) $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 LINK_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+# The library's folders are one archive, whose headers are found by their names.
+LIB_DIRS := $(patsubst %/,%,$(wildcard lib/*/))
+LIB_I := $(LIB_DIRS:%=-I%)
 ALL_CFLAGS := -std=gnu17 $(HARDENING) $(CFLAGS) $(CPPFLAGS) $(WARN) -D_GNU_SOURCE \
-          -Iinclude -Ilib -Ilib/policy -I$B/gen -MMD -MP \
+          -Iinclude $(LIB_I) -I$B/gen -MMD -MP \
           $(if $(SAN),$(SANITIZE)) \
           $(if $(FAULTS),-DPK_FAULTS)
 NL_CFLAGS := $(shell pkg-config --cflags libnl-3.0 libnl-route-3.0 2>/dev/null)
@@ -42,7 +45,7 @@ BPF_CFLAGS := $(NO_PATHS) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-
           -I$(SYSROOT)/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP
 
 objs = $(patsubst %.c,$O/%.o,$(wildcard $(1)))
-LIB_OBJ    := $(call objs,lib/*.c lib/policy/*.c)
+LIB_OBJ    := $(call objs,$(LIB_DIRS:=/*.c))
 CNI_OBJ    := $(call objs,cni/*.c)
 CTL_DIRS   := controller $(patsubst %/,%,$(wildcard controller/*/))
 CTL_OBJ    := $(call objs,$(CTL_DIRS:=/*.c))

@@ -5,10 +5,10 @@
 comma := ,
 FUZZ_SECONDS ?= 30
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_FLAGS := -std=gnu17 -O1 -g -D_GNU_SOURCE -DPK_VERSION='"0"' -DPK_FUZZ -Iinclude -Ilib \
-          -Ilib/policy $(TOOLS_I) $(CTL_I) -I. -Ibpf -I$B/gen -MMD -MP $(NL_CFLAGS) -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined \
+FUZZ_FLAGS := -std=gnu17 -O1 -g -D_GNU_SOURCE -DPK_VERSION='"0"' -DPK_FUZZ -Iinclude \
+          $(LIB_I) $(TOOLS_I) $(CTL_I) -I. -Ibpf -I$B/gen -MMD -MP $(NL_CFLAGS) -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined \
           -fno-sanitize-recover=undefined
-FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard lib/*.c lib/policy/*.c lib/policy/tools/*.c cni/*.c $(CTL_DIRS:=/*.c) cli/*.c)))
+FUZZ_OBJ := $(patsubst %.c,$B/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard $(LIB_DIRS:=/*.c) lib/policy/tools/*.c cni/*.c $(CTL_DIRS:=/*.c) cli/*.c)))
 
 # The two commands of the README do all the set-up: what is missing is installed first.
 setup:
@@ -50,7 +50,7 @@ $B/tests/policy-property: $(PROPERTY_SRC) $O/libpolicytools.a $O/libpicket.a | $
 # under ASan and UBSan, and the loaded guard.
 MODEL_OBJ := $(patsubst %.c,$B/model/%.o,$(wildcard tests/model/*.c tests/model/user/*.c) $(addprefix tests/bpf/,node.c \
 	devices.c object.c pkt.c))
-MODEL_FLAGS := -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Iinclude -Ilib -Ilib/policy -I. -I$B/gen -MMD -MP \
+MODEL_FLAGS := -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Iinclude $(LIB_I) -I. -I$B/gen -MMD -MP \
 	$(NL_CFLAGS) $(SANITIZE) -DPK_OBJECTS=$(words $(SKELS))
 # The helpers' declarations are the test's own, a helper may not need all that it is given, and
 # bpf_loop calls by a pointer of another type.
@@ -114,7 +114,7 @@ mutate: setup
 # lint-clang: a second compiler reads every C file and makes nothing.
 CLANG_READS := $(patsubst %.c,$B/clang/%.ok,$(shell git ls-files 'lib/*.c' 'cni/*.c' 'controller/*.c' \
 	'cli/*.c' 'tests/unit/*.c' 'tests/bpf/*.c' 'tests/policy/*.c'))
-READ_FLAGS := -std=gnu17 $(CFLAGS) -D_GNU_SOURCE -DPK_VERSION='"0"' -Iinclude -Ilib -Ilib/policy \
+READ_FLAGS := -std=gnu17 $(CFLAGS) -D_GNU_SOURCE -DPK_VERSION='"0"' -Iinclude $(LIB_I) \
 	$(TOOLS_I) $(CTL_I) -Ibpf -I. -Itests -I$B/gen $(NL_CFLAGS) -DPK_OBJECTS=$(words $(SKELS))
 $B/clang/%.ok: %.c | $(SKELS) $B/gen/faults.h
 	@mkdir -p $(@D)

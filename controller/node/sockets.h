@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Keeps the programs at the configured cgroup (lib/bpfsock.h), also over new tables. */
+/* Keeps the programs at the configured cgroup (lib/tables/bpfsock.h), also over new tables. */
 #include "conf.h"
 #include "loop.h"
 #include "sync.h"

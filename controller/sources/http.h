@@ -3,7 +3,7 @@
 /*
  * The HTTP client: libcurl's multi interface on the loop. Every request has a time limit and a cap
  * on its body; redirects and proxies are not followed. libcurl appears in http.c and
- * lib/http_curl.c alone.
+ * lib/http/http_curl.c alone.
  */
 #include "http_request.h"
 #include "loop.h"

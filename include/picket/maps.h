@@ -159,8 +159,8 @@ PK_ABI(struct pk_endpoint, 128);
 
 /*
  * answers: array[capacity + 1]: what the gateway tells an endpoint of resolvers and search list, as
- * options that user space has encoded (lib/told.c) and the programs copy. Unused bytes are zero.
- * Written whole under the entry's lock (BPF_F_LOCK), by ADD and, while the endpoint lives, by
+ * options that user space has encoded (lib/tables/told.c) and the programs copy. Unused bytes are
+ * zero. Written whole under the entry's lock (BPF_F_LOCK), by ADD and, while the endpoint lives, by
  * picketd.
  */
 struct pk_answers {
@@ -192,8 +192,8 @@ PK_ABI(struct pk_answers, 764);
 #define PK_WORD_LOG_CLOSED     (1u << 4) /* an event for each flow that ends */
 
 /*
- * labels: hash, from the 128-bit digest (pk_hash128 of lib/str.h: SipHash-2-4 under two fixed keys)
- * of a label set's canonical text to its numbers. Written by picketd and, for a base, by ADD.
+ * labels: hash, from the 128-bit digest (pk_hash128 of lib/base/str.h: SipHash-2-4 under two fixed
+ * keys) of a label set's canonical text to its numbers. Written by picketd and, for a base, by ADD.
  */
 struct pk_labels_key {
 	__u64 hash[2];

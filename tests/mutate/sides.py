@@ -220,7 +220,7 @@ class Controller(UserSpace):
     """picketd: every function of controller/, and of what only the CLI shares with it."""
 
     name, for_netns, folders, whole = "controller", ["build/picketd"], ("controller", "lib"), "picketd"
-    shared = ("lib/consul.c", "lib/http_curl.c", "lib/service_call.c", "lib/vars.c")
+    shared = ("lib/http/consul.c", "lib/http/http_curl.c", "lib/http/service_call.c", "lib/http/vars.c")
     # Files of tests/netns with the sources that each is asked of, quick ones first.
     netns = (("test_picketd_answers.py", r"consul|nomad|service|http|loop|api_confirm|leader|kv_wait"),
              ("test_nomad_versions.py", r"nomad|api_confirm|local|model"),

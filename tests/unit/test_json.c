@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lib/json.h's contract, row by row. */
+/* lib/json/json.h's contract, row by row. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

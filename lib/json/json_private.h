@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* lib/json*.c alone use this: the strict scan, and the lines and columns that it notes. */
+/* lib/json/json*.c alone use this: the strict scan, and the lines and columns that it notes. */
 #include "json.h"
 
 #define PK_JSON_RELAXED_MAX (64u << 20)

@@ -2,9 +2,9 @@
 #pragma once
 /*
  * Chooses the address that an endpoint gets, by arithmetic only: no file, no clock. The lease files
- * are lib/lease.c's. The first (network), the gateway and the last (broadcast) address of an IPv4
- * block are nobody's, and so is the first of an IPv6 block (the subnet routers' anycast address,
- * RFC 4291 2.6.1).
+ * are lib/state/lease.c's. The first (network), the gateway and the last (broadcast) address of an
+ * IPv4 block are nobody's, and so is the first of an IPv6 block (the subnet routers' anycast
+ * address, RFC 4291 2.6.1).
  */
 #include <stdbool.h>
 #include <stddef.h>
