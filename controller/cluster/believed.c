@@ -89,7 +89,10 @@ static bool is_ours(const struct pk_prefix *block, const struct pk_believed_worl
 	return false;
 }
 
-/* Returns whose claim a block is that isn't this node's own any more, or never was; else NULL. */
+/*
+ * Returns the node whose claim counts for the block, or NULL. A claim of the very node that names
+ * the block doesn't stand against it, unless that node has given the block back.
+ */
 static const char *claimed_by_another(const struct pk_believed *b, const struct word *w,
 				      const struct pk_prefix *block)
 {
@@ -100,7 +103,7 @@ static const char *claimed_by_another(const struct pk_believed *b, const struct 
 	return c->word->node;
 }
 
-/* Lists a block that a node names and that is nobody else's by a claim. */
+/* Lists a block that a node's word names, unless a claim gives it to somebody else. */
 static void name_block(struct pk_believed *b, struct pk_block_claims *named, const struct word *w,
 		       const struct pk_prefix *block, const struct pk_believed_world *world)
 {
@@ -149,8 +152,9 @@ static void name_blocks(struct pk_believed *b, struct pk_block_claims *named,
 }
 
 /*
- * Believes nodes' blocks: those that they claim, else those that they were the first to name; this
- * node believes itself. Outside of the range a node could claim any part of the world.
+ * Decides which blocks are believed: those that a node claims, else those that it was the first to
+ * name. This node believes itself. A block outside of the range is refused: a node could claim any
+ * part of the world there.
  */
 static void believe_nodes(struct pk_believed *b, const struct pk_believed_world *world)
 {
@@ -203,7 +207,11 @@ static bool is_within(struct pk_believed *b, struct node *n, const struct word *
 	return e->ep->n_addresses > 0;
 }
 
-/* Claims an address. Of two of an age the second loses; one in two parts of a share is one. */
+/*
+ * Claims an endpoint's addresses. The endpoint with the newer generation has an address; of two
+ * with the same generation the first one keeps it. An endpoint that stands in two parts of a share
+ * counts once.
+ */
 static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 		  const struct pk_share_endpoint *e)
 {
@@ -235,7 +243,10 @@ static void claim(struct pk_believed *b, struct claim **all, struct node *n,
 	}
 }
 
-/* Returns whether Nomad has placed the tenant there: what is new waits for its word. */
+/*
+ * Returns whether Nomad has placed the tenant on the node. While no answer has come, only what was
+ * believed before this picketd began counts.
+ */
 static bool is_placed(struct pk_believed *b, struct node *n, const struct word *w,
 		      const struct pk_believed_world *world)
 {
@@ -269,7 +280,7 @@ static void claim_share(struct pk_believed *b, struct claim **all, const struct 
 			claim(b, all, n, &w->share.list[i]);
 }
 
-/* Returns whether the endpoint has each of its addresses. */
+/* Returns whether no other endpoint took one of its addresses. */
 static bool has_all(struct claim *all, const struct pk_share_endpoint *e)
 {
 	struct claim *c;
@@ -366,7 +377,9 @@ static void list_nodes(struct pk_believed *b)
 		qsort(b->list, b->n, sizeof(struct node *), by_name);
 }
 
-/* Returns whether another node, or a node elsewhere, has a block since the last settling. */
+/*
+ * Returns whether a block has another node, or a node another address, than at the last settling.
+ */
 static bool note_ways(struct pk_believed *b)
 {
 	own_str all = { 0 };
@@ -389,7 +402,9 @@ static bool note_ways(struct pk_believed *b)
 	return true;
 }
 
-/* Refuses claims that don't count; blocks.c tells of this node's own. */
+/*
+ * Counts the claims of other nodes that don't count as refused. blocks.c reports this node's own.
+ */
 static void refuse_claims(struct pk_believed *b)
 {
 	char text[PK_ADDR_TEXT];

@@ -35,7 +35,10 @@ const struct pk_block_claims *pk_believed_judged(const struct pk_believed *b)
 	return &b->claims;
 }
 
-/* Returns how many blocks a word takes: a claim that can't be read may be anybody's. */
+/*
+ * Returns how many blocks a word takes. A claim that can't be read takes its block too: it may be
+ * anybody's.
+ */
 static size_t taken_by(const struct word *w)
 {
 	return w->self ? w->self->n_blocks : w->kind == WORD_CLAIM && !w->claim;

@@ -13,10 +13,10 @@ enum word_kind { WORD_NODE, WORD_SHARE, WORD_CLAIM };
 /* One key's last word. */
 struct word {
 	enum word_kind kind;
-	char *key, *node;  /* node: of a claim as it says */
-	char *tenant_name; /* of a share */
+	char *key, *node;  /* node: of a claim the one that its text names */
+	char *tenant_name; /* of a share; else NULL */
 	uint64_t created, modified, number;
-	bool said;  /* something that could be read */
+	bool said;  /* a text of it could be read once */
 	bool older; /* Consul has an older text than what is believed */
 	bool kept;  /* it was believed before this picketd began */
 	bool live;
@@ -33,21 +33,21 @@ struct word {
 struct pk_believed {
 	char *own;
 	struct word *words;	      /* by key */
-	struct pk_label_sets *labels; /* of their endpoints */
-	struct node *nodes;	      /* of the last settling */
+	struct pk_label_sets *labels; /* label sets of the shares' endpoints */
+	struct node *nodes;	      /* all nodes, as the last settling found them */
 	struct node **list;	      /* the same by their names */
 	size_t n;
-	uint64_t ways[2]; /* hash of where which blocks lie */
+	uint64_t ways[2]; /* hash of all blocks and their nodes' addresses */
 	struct pk_block_claims claims;
-	bool claims_old; /* a claim's word is another since they were judged */
+	bool claims_old; /* a claim changed since the claims were judged */
 	size_t refused;
 };
 
 void words_free(struct pk_believed *b);
 #define ENDS_WHY 160
 /*
- * Returns whether a node's word names an address where it can't be reached: an endpoint's, or one
- * that this node says to have. why says which.
+ * Returns whether a node's word names an address at which it can't be: an endpoint's, or one of
+ * this node's. `why` says which.
  */
 bool ends_are_wrong(const struct pk_believed *b, const struct word *w,
 		    const struct pk_believed_world *world, char why[ENDS_WHY]);

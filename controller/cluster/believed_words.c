@@ -18,7 +18,7 @@ static void self_free(struct pk_node_word *self)
 	free(self);
 }
 
-/* Has the claims judged again; other words change nothing of them. */
+/* Marks the claims as to be judged again, where the word is one. */
 static void note_claim(struct pk_believed *b, const struct word *w)
 {
 	b->claims_old |= w->kind == WORD_CLAIM;
@@ -84,7 +84,7 @@ static struct word *word_new(const char *key)
 	return w;
 }
 
-/* A text as it is read, whichever kind it is of. */
+/* A text that was read; the members of its kind are set. */
 struct text {
 	struct pk_share share;
 	struct pk_node_word *self;
@@ -150,7 +150,10 @@ static int read_word(struct pk_believed *b, struct word *w, const struct pk_said
 	w->bad = r < 0 ? pk_strdup(err.text) : NULL;
 	if (r < 0)
 		return -EINVAL;
-	/* A number past the most is none that its writer comes to: that text was another's. */
+	/*
+	 * A stored number past the maximum was written by somebody else than the key's owner: it
+	 * doesn't make the owner's next text older.
+	 */
 	w->older =
 		w->said && said->doubt && t.number < w->number && w->number <= PK_WORD_NUMBER_MAX;
 	if (w->older || (w->said && t.number == w->number))
@@ -179,7 +182,7 @@ int pk_believed_say(struct pk_believed *b, const struct pk_said *said)
 		w->since = is_new && !said->live ? 0 : said->now;
 	w->live = said->live;
 	w->kept |= !said->modified;
-	/* An older word that nobody has written again is as old in the next answer. */
+	/* An older word stays doubted until somebody writes its key again. */
 	taken.doubt |= w->older && w->modified == said->modified;
 	w->held = NULL;
 	w->created = said->created;

@@ -11,10 +11,13 @@
 #include "log.h"
 #include "own.h"
 
-#define LOOK_MS	  60000 /* between two looks at how long the claims count */
-#define REFRESH_S 3600	/* after so long that is written anew */
+#define LOOK_MS	  60000 /* between two checks of how long the claims still count */
+#define REFRESH_S 3600	/* the time until which they count is written anew this often */
 
-/* Names the machine: a name may be another one's too. Lost state doesn't change it. */
+/*
+ * Makes a name for this machine of /etc/machine-id and the root, since two machines may bear one
+ * node name. A lost state directory doesn't change it.
+ */
 static void name_machine(struct pk_blocks *b)
 {
 	own_mem char *id = NULL;
@@ -89,8 +92,8 @@ static bool is_own(const struct pk_blocks *b, const struct pk_block_claim *c)
 }
 
 /*
- * Keeps a block that was this node's while nobody else claims it: a key that is gone is written
- * again, and meanwhile no address of it is handed out.
+ * Keeps a block that was this node's and that nobody else claims. Where its key is gone it is
+ * written again; until then no address of it is handed out.
  */
 static void keep_own(struct pk_blocks *b, const struct pk_block_claims *claims, struct own *was,
 		     size_t n)
@@ -165,8 +168,8 @@ static bool has_each_family(const struct pk_blocks *b)
 }
 
 /*
- * Tells the plugin the blocks that are confirmed; those that it has must be in force for a while
- * yet.
+ * Fills in the settings by which the plugin hands out addresses: the confirmed blocks, and until
+ * when they count.
  */
 static bool tell(struct pk_blocks *b, bool hand_out)
 {

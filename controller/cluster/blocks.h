@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The blocks that this node claims in Consul ("blocks": { "claim": true }), one a key, by
- * compare-and-set: another one before they are full. A claim is the node's, not its session's: it
- * outlives picketd, an outage and a reboot. Addresses are handed out only of what is confirmed: at
- * most PK_BLOCKS_KEEP_S ago, unless picketd has lived since.
+ * Claims this node's blocks in Consul ("blocks": { "claim": true }), a key for each, by
+ * compare-and-set, and claims another one before they are full. A claim is the node's, not its
+ * session's: it outlives picketd, an outage and a reboot. Addresses are handed out only of blocks
+ * that Consul confirmed at most PK_BLOCKS_KEEP_S ago.
  */
 #include "believed.h"
 #include "conf.h"
@@ -17,38 +17,41 @@ struct pk_blocks;
 struct pk_blocks_args {
 	struct pk_loop *loop;
 	struct pk_store *store;		/* outlives it */
-	const struct pk_config *config; /* outlives it; its settings have how long to believe */
+	const struct pk_config *config; /* outlives it */
 	const struct pk_model *model;
 	const char *node;   /* as the last part of a key */
 	const char *prefix; /* ends with "/" */
-	pk_loop_fn *look;   /* it is time to settle */
+	pk_loop_fn *look;   /* called when it is time to call pk_blocks_settle */
 	void *arg;
 };
 
 struct pk_blocks *pk_blocks_new(const struct pk_blocks_args *args);
 void pk_blocks_free(struct pk_blocks *blocks);
 
-/* The state of things as far as it is known. */
+/* What is known of the cluster so far. */
 struct pk_blocks_heard {
-	bool nodes, claims; /* Consul has said all of them since picketd's start */
+	bool nodes, claims; /* the whole lists were heard */
 	bool published;	    /* this node's word was written under its own session since then */
-	bool contested;	    /* somebody else holds the node's word */
+	bool contested;	    /* another session holds this node's key */
 };
-/* Is called after pk_believed_claims. True: pk_blocks_fill says something else than before. */
+/*
+ * Brings the claims on. Call it after pk_believed_claims. Returns whether pk_blocks_fill says
+ * something else than before.
+ */
 bool pk_blocks_settle(struct pk_blocks *blocks, struct pk_believed *believed,
 		      const struct pk_blocks_heard *heard);
-/* Fills in pools, blocks and until when they count. */
+/* Fills in the settings' pools, blocks and the time (seconds since 1970) until which they count. */
 void pk_blocks_fill(const struct pk_blocks *blocks, struct pk_settings *settings);
 /*
- * Returns whether this node may say of itself what it is: it has heard, and nobody else bears its
+ * Returns whether this node may publish itself: it has heard the others, and nobody else bears its
  * name.
  */
 bool pk_blocks_may_publish(const struct pk_blocks *blocks);
 /* Returns why addresses aren't handed out, or soon can't be; "". */
 const struct pk_err *pk_blocks_error(const struct pk_blocks *blocks);
 /*
- * Counts endpoints here with an address in another node's block by its claim; of the first one's
- * block says whose. 0: none.
+ * Counts endpoints here that have an address in a block that another node claims; err says of the
+ * first of these blocks whose it is. 0: there are none.
  */
 size_t pk_blocks_strays(const struct pk_blocks *blocks, const struct pk_believed *believed,
 			struct pk_err *err);

@@ -9,15 +9,15 @@
 #include "log.h"
 #include "own.h"
 
-#define SEEN_MS 5000 /* time in which what was written is heard of */
-#define SPARE	4    /* a block is added while a part of this of one is free */
+#define SEEN_MS 5000 /* how long to wait for a claim that was written to appear in the list */
+#define SPARE	4    /* another block is claimed when at most 1/SPARE of one is free */
 
 struct step {
 	struct pk_prefix block;
 	uint64_t modified, number; /* indexes of the key that is there; 0: there is none */
 };
 
-/* Finds a claim that this node had and Consul lacks, or has in another form. */
+/* Finds a claim of this node's that Consul lacks, or has in another form. */
 static bool next_again(const struct pk_blocks *b, struct step *step)
 {
 	for (size_t i = 0; i < b->n; i++)
@@ -34,7 +34,10 @@ static unsigned int len_of(const struct pk_config *c, bool v6)
 	return v6 ? c->block_len6 : c->block_len;
 }
 
-/* Finds a block that endpoints live in already: state was lost, or it was a pool of a conflist. */
+/*
+ * Finds a block that endpoints here live in already, because state was lost or it was a conflist's
+ * pool.
+ */
 static bool next_lived_in(const struct pk_blocks *b, const struct pk_prefix *taken, size_t n_taken,
 			  struct step *step)
 {
@@ -56,8 +59,8 @@ static bool next_lived_in(const struct pk_blocks *b, const struct pk_prefix *tak
 }
 
 /*
- * Returns whether another block is due: a part of one is kept free, while there may be more
- * endpoints than there are addresses.
+ * Returns whether another block is due: at most 1/SPARE of one is free, and the node may have more
+ * endpoints than it has addresses.
  */
 static bool wants_another(const struct pk_blocks *b, bool v6)
 {
@@ -140,8 +143,8 @@ static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
 }
 
 /*
- * A claim that was written counts once the store's list has it: a later look than ours may have
- * been first.
+ * Takes the store's answer to a claim. The claim counts only when the store's list has it, since
+ * another node may have been first.
  */
 static void on_written(void *arg, const struct pk_store_answer *answer)
 {
@@ -160,8 +163,8 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 	b->write_error = (struct pk_err){ 0 };
 	b->failures = 0;
 	/*
-	 * Not done: somebody else was quicker; the list says who, and another block is next. The
-	 * list may have come before this answer.
+	 * Where it wasn't done another node was quicker: the list names it, and the next pass
+	 * claims another block. The list may have come before this answer.
 	 */
 	b->not_before_ms =
 		pk_loop_now(b->args.loop) + (answer->done ? SEEN_MS : pk_backoff_ms(0) / 4);

@@ -7,7 +7,7 @@
 struct own {
 	struct pk_prefix block;
 	bool confirmed;	   /* Consul says that it is this node's */
-	uint64_t modified; /* index for the next compare-and-set */
+	uint64_t modified; /* the key's index, for the next compare-and-set */
 	uint64_t number;
 	uint64_t size, held; /* addresses */
 };
@@ -17,13 +17,14 @@ struct pk_blocks {
 	char *node, *prefix, machine[PK_CLAIM_MACHINE];
 	struct own *own;
 	size_t n;
-	bool believed, contested; /* what is claimed counts; somebody else bears the name */
+	bool believed;	/* what is claimed counts */
+	bool contested; /* somebody else bears the node's name */
 	bool may_publish;
 	int64_t until;
-	struct pk_settings told; /* pools and blocks alone */
+	struct pk_settings told; /* what the plugin was told last: pools and blocks alone */
 	struct pk_timer *timer;
 	struct pk_store_call *call;
-	struct pk_prefix written; /* what was written last */
+	struct pk_prefix written; /* the block that was claimed last */
 	uint64_t not_before_ms;
 	unsigned int failures;
 	struct pk_err error, write_error;

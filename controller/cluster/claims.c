@@ -53,7 +53,10 @@ static int by_age(const void *a, const void *b)
 	return strcmp(x->key, y->key);
 }
 
-/* Counts the claims that overlap another: few, since blocks of one size never do. */
+/*
+ * Lists the claims that overlap another one, by block, and returns how many there are: few, since
+ * blocks of one size never overlap.
+ */
 static size_t crowded(const struct pk_block_claims *c, struct pk_block_claim **out)
 {
 	struct pk_block_claim *widest = NULL;
@@ -106,8 +109,8 @@ const struct pk_block_claim *pk_block_claim_of(const struct pk_block_claims *c,
 }
 
 /*
- * Returns the block's number: its address by the bits that blocks differ in, all of IPv4, the first
- * half of IPv6.
+ * Returns the block's first address as a number: all of an IPv4 address, the first half of an IPv6
+ * one.
  */
 static uint64_t number_of(const struct pk_prefix *p)
 {
@@ -126,7 +129,7 @@ static struct pk_prefix block_at(const struct pk_prefix *range, unsigned int len
 }
 
 struct span {
-	uint64_t first, last; /* numbers of blocks */
+	uint64_t first, last; /* as by number_of */
 };
 
 static struct span span_of(const struct pk_prefix *p)
@@ -144,7 +147,10 @@ static int by_first(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Finds the first block from there on that none of the spans, which are sorted, has a part of. */
+/*
+ * Moves the block on to the first one that overlaps none of the spans, which are sorted. Returns
+ * false where there is none up to `last`.
+ */
 static bool gap(const struct span *taken, size_t n, struct span *block, uint64_t last)
 {
 	uint64_t size = block->last - block->first + 1;
@@ -157,7 +163,7 @@ static bool gap(const struct span *taken, size_t n, struct span *block, uint64_t
 		block->first = (taken[i].last & ~(size - 1)) + size;
 		block->last = block->first + (size - 1);
 		if (block->first <= taken[i].last || block->first > last)
-			return false; /* past the end of all numbers, or of these */
+			return false; /* the number ran over, or past `last` */
 	}
 	return block->last <= last;
 }

@@ -269,7 +269,10 @@ static void on_overlay(void *arg)
 	pk_fabric_soon(c->fabric);
 }
 
-/* A network that routes the blocks needs no overlay; whose device is left from before goes. */
+/*
+ * Starts the overlay, or deletes its device where the network routes the blocks; then starts the
+ * routes.
+ */
 static void start_fabric(struct pk_cluster *c)
 {
 	const struct pk_overlay_args overlay = { .loop = c->args.loop,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * This node as one of several: it publishes itself and its endpoints (publish.h), hears of others
- * (keys_watch.h: all nodes' words, and the shares of the tenants that it hosts or that its policies
- * name), and decides what it believes (believed.h), which is kept below /var/lib/picket/cluster
- * over a restart.
+ * Makes this node one of several: publishes the node and its endpoints (publish.h), follows what
+ * the others publish (keys_watch.h: all nodes' words, and the shares of the tenants that live here
+ * or that policies name), and decides what it believes (believed.h). What is believed is kept below
+ * /var/lib/picket/cluster over a restart.
  */
 #include "believed.h"
 #include "blocks.h"
@@ -29,7 +29,7 @@ struct pk_cluster_args {
 	struct pk_sync *sync;
 	struct pk_writer *writer;
 	const char *node;
-	bool reports;	       /* pk_cluster_say is called */
+	bool reports;	       /* true: pk_cluster_say will be called */
 	pk_loop_fn *endpoints; /* other nodes' endpoints changed */
 	pk_loop_fn *blocks;    /* other nodes' blocks changed */
 	void (*own)(void *arg,
@@ -39,32 +39,35 @@ struct pk_cluster_args {
 
 struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args);
 void pk_cluster_free(struct pk_cluster *cluster);
-/* Ends all of it: nothing of other nodes stays in the model, nor a route to them. */
+/*
+ * Ends being one of several, at a start without a cluster: no other node's endpoint stays in the
+ * model, nor a route to any.
+ */
 void pk_cluster_withdraw(struct pk_model *model);
-/* Says that a pass was made: the model's endpoints, tenants and policies may be others. */
+/* Says that a pass was made: the model's endpoints, tenants and policies may have changed. */
 void pk_cluster_follow(struct pk_cluster *cluster);
-/* Says that the node's way out, or its tables, may be others. */
+/* Says that the node's uplinks, or its tables, may have changed. */
 void pk_cluster_uplinks(struct pk_cluster *cluster);
 /* Publishes which documents this node enforces (report.h). */
 void pk_cluster_say(struct pk_cluster *cluster, const char *report);
 /*
- * Believes that what Consul lacks is gone, as the operator says. Returns false where nothing was
- * held.
+ * Drops what is held although Consul lacks it, as an operator asked for. Returns false where
+ * nothing was held.
  */
 bool pk_cluster_release(struct pk_cluster *cluster);
 
-/* Says why nobody answers what is asked, and that it will be answered again, or is asked anew. */
+/* Say why the store doesn't answer now; that it answers again, with anew: by another token. */
 void pk_cluster_unserved(struct pk_cluster *cluster, const char *why);
 void pk_cluster_served(struct pk_cluster *cluster, bool anew);
 
 const struct pk_believed *pk_cluster_believed(const struct pk_cluster *cluster);
-/* Returns whether other nodes answer, and how fast. */
+/* Returns what is known of whether other nodes answer, and how fast. */
 const struct pk_probe *pk_cluster_probe(const struct pk_cluster *cluster);
 /* Returns why the routes to other nodes aren't as they should be; "". */
 const struct pk_err *pk_cluster_fabric_error(const struct pk_cluster *cluster);
 /*
- * Forgets a node that is gone for good, for all nodes; with force also one that lives, as far as is
- * known. NULL: it is refused, and err says why.
+ * Takes a node that is gone for good out of the store, for all nodes; with force also one that
+ * seems to live. Returns NULL where that is refused; err says why.
  */
 struct pk_cluster_gone {
 	const char *name;
@@ -73,14 +76,14 @@ struct pk_cluster_gone {
 struct pk_removal *pk_cluster_remove(const struct pk_cluster *cluster,
 				     const struct pk_cluster_gone *gone, pk_removal_fn *fn,
 				     void *arg, struct pk_err *err);
-/* Asks which documents the nodes enforce. NULL: Consul doesn't answer, as far as is known. */
+/* Asks which documents the nodes enforce. Returns NULL where the store doesn't answer. */
 struct pk_reports *pk_cluster_reports(const struct pk_cluster *cluster, pk_reports_fn *fn,
 				      void *arg);
 /* Returns this node's name as the last part of a key. */
 const char *pk_cluster_node(const struct pk_cluster *cluster);
 /* Returns the blocks that this node claims; NULL: its pools are static. */
 const struct pk_blocks *pk_cluster_blocks(const struct pk_cluster *cluster);
-/* Returns whose word it is which nodes live; NULL: their keys'. */
+/* Returns the source by which it is known which nodes live; NULL: by their keys. */
 const struct pk_source *pk_cluster_who_lives(const struct pk_cluster *cluster);
 /*
  * Returns the worst state of its questions and of what it writes, and the tenants that are asked
@@ -88,7 +91,7 @@ const struct pk_source *pk_cluster_who_lives(const struct pk_cluster *cluster);
  */
 const struct pk_source *pk_cluster_source(const struct pk_cluster *cluster);
 size_t pk_cluster_tenants(const struct pk_cluster *cluster);
-/* How many are asked for at most: Consul's agent takes 200 connections of one client. */
+/* The most tenants that are asked for: Consul's agent takes 200 connections of one client. */
 #define PK_CLUSTER_TENANTS 64
 #define PK_CLUSTER_FULL                                                                            \
 	"more than %d tenants live here or are named by policies: endpoints of the others on "     \

@@ -14,7 +14,7 @@ struct hearing {
 	const struct pk_keys_answer *answer;
 	const char **lacking;
 	size_t n_lacking;
-	size_t had, lacks; /* without those whose word was that there is no endpoint */
+	size_t had, lacks; /* both without keys whose word was that there is no endpoint */
 	bool changed;
 };
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps what was heard over a restart: a file a key, "CREATED KEY\n" and what it said. */
+/*
+ * Keeps what was heard over a restart, a file for each key: "CREATED KEY\n", then the key's text.
+ */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +25,7 @@ void cluster_keep(struct pk_cluster *c, const char *key, const struct pk_kv *kv)
 	file_of(c, key, &path);
 	pk_str_addf(&text, "%llu %s\n", (unsigned long long)kv->created, key);
 	pk_str_addn(&text, kv->value, kv->len);
-	/* No reason to sync: after a crash Consul says it again. */
+	/* It isn't synced: after a crash Consul says it again. */
 	if (!text.failed)
 		pk_writer_file(c->args.writer, path.text, text.text, text.len);
 }

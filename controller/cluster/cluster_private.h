@@ -17,8 +17,8 @@ struct part {
 	struct pk_cluster *cluster;
 	struct pk_keys_watch *watch;
 	bool wanted, answered;
-	uint64_t gone_ms; /* when keys went last, */
-	size_t gone;	  /* and how many since */
+	uint64_t gone_ms; /* when keys went last; 0: none did */
+	size_t gone;	  /* how many keys went lately */
 	UT_hash_handle hh;
 };
 
@@ -34,17 +34,17 @@ struct pk_cluster {
 	struct pk_placement *placement;	     /* NULL: there is no Nomad to ask */
 	struct part *parts, *nodes, *claims; /* the parts; two of them are "nodes/" and "blocks/" */
 	struct pk_source source;
-	bool full;    /* more tenants than are asked for */
+	bool full;    /* there are more tenants than are asked for */
 	size_t asked; /* tenants, as far as they are followed by now */
 };
 
 /*
- * Judges what was said anew, and tells the model what changed; the second does its own blocks
- * alone.
+ * Judge anew what was said, and tell the model what changed. The second does it for this node's own
+ * blocks alone.
  */
 void cluster_settle(struct pk_cluster *c);
 void cluster_settle_own(struct pk_cluster *c);
-/* Keeps what a key said on disk, drops it there, and says all that is kept (cluster_kept.c). */
+/* Keep a key's text on disk, delete it there, and read all that is kept (cluster_kept.c). */
 void cluster_keep(struct pk_cluster *c, const char *key, const struct pk_kv *kv);
 void cluster_unkeep(const struct pk_cluster *c, const char *key);
 void cluster_recall(struct pk_cluster *c);

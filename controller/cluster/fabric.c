@@ -10,7 +10,7 @@
 #include "own.h"
 
 #define TOGETHER_MS 20
-#define EACH_MS	    10000 /* a link that came back has lost its routes */
+#define EACH_MS	    10000 /* between two checks: a link that went down and came back has lost */
 
 struct pk_fabric {
 	const struct pk_believed *believed;
@@ -42,8 +42,8 @@ static void add(struct routes *want, const struct pk_nl_route *route, const stru
 }
 
 /*
- * Finds the way to a node's block. Where the node has no address of IPv4, or none that can be
- * reached now, the next hop is one of IPv6: the kernel takes it for routes of IPv4, too.
+ * Finds the way to a node's block. Where the node has no reachable IPv4 address the next hop is its
+ * IPv6 address: the kernel takes that for IPv4 routes too.
  */
 static int find_way(struct pk_nl *nl, const struct pk_node_word *word, bool v6,
 		    struct pk_nl_route *route)
@@ -69,7 +69,10 @@ static void want_block(struct pk_nl *nl, const struct pk_believed_node *node,
 	add(want, &route, &(struct neighbour){ route.ifindex, route.via });
 }
 
-/* In the overlay the route names the device alone: `pools` says to which node a block leads. */
+/*
+ * Adds the route of a block that is reached by the overlay. It names the device alone; the table
+ * `pools` says which node has the block.
+ */
 static void want_tunnel(struct pk_nl *nl, const struct pk_overlay_keeper *overlay,
 			const struct pk_believed_node *node, const struct pk_prefix *block,
 			struct routes *want)
@@ -120,7 +123,7 @@ static int by_info(const void *a, const void *b)
 		       &((const struct pk_nl_route_info *)b)->to);
 }
 
-/* Leaves those that are ours in the list, in order. */
+/* Keeps only the routes with our protocol number, sorted by where they lead; returns how many. */
 static size_t keep_ours(struct pk_nl_route_info *list, size_t n)
 {
 	size_t ours = 0;
@@ -133,7 +136,10 @@ static size_t keep_ours(struct pk_nl_route_info *list, size_t n)
 	return ours;
 }
 
-/* Looks among all of ours that lead there: an uplink that is gone may have left an older one. */
+/*
+ * Returns whether the wanted route is there. Several of ours may lead there: an uplink that is gone
+ * may have left one.
+ */
 static bool is_there(const struct pk_nl_route *want, const struct pk_nl_route_info *list, size_t n)
 {
 	const struct pk_nl_route_info key = { .to = want->to };
@@ -191,8 +197,8 @@ static int by_neighbour(const void *a, const void *b)
 }
 
 /*
- * Makes neighbours known, each once, however many nodes are behind it; one that is known already
- * stays as it is. They are sorted by this.
+ * Makes the next hops known as neighbours, each once however many nodes are behind it; one that is
+ * known already isn't touched. Sorts them.
  */
 static void know_neighbours(struct pk_nl *nl, struct routes *want)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Keeps routes to other nodes' blocks for as long as those are believed: by the way that leads to
- * the node's own address, on a link of ours or behind a router ("fabric": "routed"), or to the
- * overlay's device ("vxlan"). The routes
- * have a protocol number and a metric of their own; nobody else's is touched. The neighbours that
- * they name are kept known, since what comes from there is believed by its MAC alone.
+ * Keeps routes to other nodes' blocks for as long as those are believed. In a routed fabric a route
+ * leads to the node's own address, on a link of ours or behind a router; in "vxlan" to the
+ * overlay's device. The routes have a protocol number and a metric of their own, and no other route
+ * is touched. Their next hops are kept known as neighbours, because the guard believes what comes
+ * from there by its MAC.
  */
 #include "believed.h"
 #include "err.h"
@@ -21,7 +21,7 @@ struct pk_fabric;
 struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *believed,
 				const struct pk_overlay_keeper *overlay);
 void pk_fabric_free(struct pk_fabric *fabric); /* ends it; its routes stay */
-/* Deletes all of them: this node is alone. */
+/* Deletes all of those routes: this node is alone. */
 void pk_fabric_withdraw(void);
 /* Says that what is believed may have changed. */
 void pk_fabric_soon(struct pk_fabric *fabric);

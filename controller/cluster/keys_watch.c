@@ -8,7 +8,7 @@
 #include "own.h"
 #include "service.h"
 
-#define NEWS_MAX 65536 /* bytes of the answer that says that there is something newer */
+#define NEWS_MAX 65536 /* most bytes of an answer to a question whose only news is the index */
 
 struct pk_keys_watch {
 	struct pk_keys_watch_args args;
@@ -18,12 +18,14 @@ struct pk_keys_watch {
 	struct pk_source source;
 	struct pk_pace pace;
 	struct pk_kv_wait wait;
-	uint64_t index, seen; /* to ask behind; the highest that was told */
+	uint64_t index; /* the next question waits for a change past it */
+	uint64_t seen;	/* the last answer's index */
 	bool answered;
-	bool suspected; /* the store was restored: the next answer is told as an older history's */
+	/* the store seems restored from a backup: the next answer is told as `behind` */
+	bool suspected;
 	bool hasty;
 	bool unserved; /* the question waits on though nobody answers it */
-	bool stirred;  /* a question whose answer is short says that there is something newer */
+	bool stirred;  /* the short question was answered: ask for the whole list */
 	bool empty;    /* the last answer had no key */
 };
 
@@ -37,7 +39,10 @@ static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const ch
 	pk_timer_set(w->timer, pk_backoff_ms(w->source.failures - 1));
 }
 
-/* Asks anew: a restore ends a wait with the keys from before it. */
+/*
+ * Returns whether the answer looks like one from a restored backup, which ends a waiting question
+ * early; then asks again, without an index.
+ */
 static bool is_from_before(struct pk_keys_watch *w, uint64_t index)
 {
 	uint64_t now = pk_loop_now(w->args.loop);
@@ -67,7 +72,7 @@ static void on_keys(void *arg, const struct pk_store_answer *reply)
 	answer.behind = PK_MOVE(w->suspected, false) || reply->older || reply->index < w->seen;
 	answer.filtered = reply->filtered;
 	w->answered = true;
-	/* Another history is asked without an index. */
+	/* An index that went back is another history's: ask without one. */
 	w->index = reply->index < w->seen ? 0 : reply->index;
 	w->seen = w->source.index = reply->index;
 	w->empty = !reply->kvs->n;
@@ -86,7 +91,10 @@ static void on_news(void *arg, const struct pk_store_answer *reply)
 		failed(w, reply->fault, reply->why);
 		return;
 	}
-	/* A folder without keys has the index of the whole store. */
+	/*
+	 * For a prefix without keys Consul gives the index of the whole store, which changes all
+	 * the time: an empty answer is no news.
+	 */
 	if (w->empty && !reply->kvs->n && reply->index > w->index)
 		w->index = w->seen = w->source.index = reply->index;
 	else

@@ -12,9 +12,10 @@ struct pk_keys_watch;
 
 struct pk_keys_answer {
 	const struct pk_kvs *kvs;
-	bool first;    /* since the watch was made */
-	bool behind;   /* its history is older than the one that was told before */
-	bool filtered; /* there is more than the token may see */
+	bool first; /* since the watch was made */
+	/* the store seems restored from a backup: this is older than the answer before */
+	bool behind;
+	bool filtered; /* the token may not see all keys */
 };
 /* Is told of each answer. It may free the watch. */
 typedef void pk_keys_fn(void *arg, const struct pk_keys_answer *answer);
@@ -25,17 +26,24 @@ struct pk_keys_watch_args {
 	const char *prefix;	/* ends with "/"; copied */
 	struct pk_kv_budget budget;
 	size_t cap; /* bytes of an answer */
-	bool many;  /* keys of all nodes: what waits is a question whose answer is short */
+	/*
+	 * keys of all nodes: the waiting question is one with a short answer, the list is read
+	 * after it
+	 */
+	bool many;
 	pk_keys_fn *fn;
 	void *arg;
 };
 
 struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args);
 void pk_keys_watch_free(struct pk_keys_watch *watch);
-/* From its next question on it asks every few seconds: what lacks may be back any moment. */
+/*
+ * With hasty, asks every few seconds instead of waiting, from its next question on: keys that lack
+ * may be back soon.
+ */
 void pk_keys_watch_hasty(struct pk_keys_watch *watch, bool hasty);
-/* Says why nobody answers; the question that waits goes on waiting. */
+/* Says why the store doesn't answer now; the waiting question goes on. */
 void pk_keys_watch_unserved(struct pk_keys_watch *watch, const char *why);
-/* Says that it will be answered again; anew: it is asked once more, by the token of now. */
+/* Says that the store answers again; anew: asks again at once, by the token of now. */
 void pk_keys_watch_served(struct pk_keys_watch *watch, bool anew);
 const struct pk_source *pk_keys_watch_source(const struct pk_keys_watch *watch);

@@ -18,12 +18,13 @@
 #include "vxlan.h"
 #include "xfrm.h"
 
-#define TOGETHER_MS 20		   /* messages of one moment are one change */
-#define RETRY_MS    1000	   /* nothing is loaded yet, or something failed */
-#define EACH_MS	    10000	   /* a message may have been lost */
-#define RENEW_MS    2000	   /* a third of what a lease holds (PK_DIRECT_UNITS) */
-#define UNSEEN_NS   60000000000ull /* as long counts what was seen, where nobody can look */
-#define MTU_MIN	    576		   /* of IPv4 (RFC 791) */
+#define TOGETHER_MS 20	  /* netlink messages that come within it cause one pass */
+#define RETRY_MS    1000  /* nothing is loaded yet, or something failed */
+#define EACH_MS	    10000 /* until the next pass where no message comes: one may have been lost */
+#define RENEW_MS    2000  /* a third of what a lease holds (PK_DIRECT_UNITS) */
+#define UNSEEN_NS                                                                                  \
+	60000000000ull /* while the device can't be looked at, it counts as right for so long */
+#define MTU_MIN 576    /* of IPv4 (RFC 791) */
 
 struct pk_overlay_keeper {
 	struct pk_overlay_args args;
@@ -101,8 +102,8 @@ static int fail_mtu(uint32_t mtu, uint32_t overhead, struct pk_err *err)
 }
 
 /*
- * Has the device stand, and says so in the table. Whatever fails meanwhile, a device that is right,
- * or that nobody can look at for a moment, keeps its path.
+ * Makes or repairs the device and writes its index into *overlay. Where that fails, a device that
+ * was right at the last look keeps its index for UNSEEN_NS.
  */
 static int keep_device(struct pk_overlay_keeper *o, const struct pk_bpf *bpf,
 		       const struct pk_vxlan_want *want, struct pk_overlay *overlay,
@@ -126,10 +127,14 @@ static int keep_device(struct pk_overlay_keeper *o, const struct pk_bpf *bpf,
 	return r;
 }
 
-/* Returns until when the device may be left out: an IPsec policy, or that nobody knows, ends it. */
+/*
+ * Returns until when the guard may send past the device (pk_direct_until); 0 where the node has an
+ * IPsec policy, or may have one.
+ */
 static uint32_t lease(void)
 {
-	const uint64_t looked = pk_now_ns(); /* what stops this process ages what it saw */
+	const uint64_t looked =
+		pk_now_ns(); /* taken first, so that a pause of this process shortens the lease */
 
 	return pk_xfrm_has_policy() == 0 ? pk_direct_until(looked) : 0;
 }
@@ -151,8 +156,8 @@ static int write_direct(struct pk_bpf *bpf, uint32_t until, uint64_t lock_until)
 }
 
 /*
- * Renews the lease. A picketd that ended, or that hangs, renews none: then all goes by the device,
- * for nobody sees an IPsec policy come.
+ * Renews the lease. Without a picketd nobody would notice a new IPsec policy: the lease runs out,
+ * and all goes by the device again.
  */
 static void renew(void *arg)
 {
@@ -165,8 +170,8 @@ static void renew(void *arg)
 }
 
 /*
- * Brings device and table in step. The port is closed to endpoints first, and stays so whatever
- * fails.
+ * Brings device and table in step. The table gets the port first, which closes it to endpoints, and
+ * keeps it whatever fails afterwards.
  */
 static int keep(struct pk_overlay_keeper *o, struct pk_bpf *bpf, struct pk_err *err)
 {
@@ -194,7 +199,7 @@ static int keep(struct pk_overlay_keeper *o, struct pk_bpf *bpf, struct pk_err *
 	return r ?: w;
 }
 
-/* A test that is to see who says that something changed has nobody look by himself. */
+/* Returns EACH_MS, or forever in a test that checks that a message alone causes a pass. */
 static unsigned int each_ms(void)
 {
 	return pk_fault_asked("overlay-looks-never") ? INT32_MAX : EACH_MS;
@@ -223,7 +228,7 @@ static void pass(void *arg)
 	}
 }
 
-/* Returns whether the message is of the device; of a filter or a setting of it, too. */
+/* Returns whether the message concerns the device, one of its filters or one of its settings. */
 static bool concerns(const struct pk_overlay_keeper *o, const struct nlmsghdr *h)
 {
 	const void *body = NLMSG_DATA(h);
@@ -238,7 +243,7 @@ static bool concerns(const struct pk_overlay_keeper *o, const struct nlmsghdr *h
 	case RTM_DELQDISC:
 		return (uint32_t)((const struct tcmsg *)body)->tcm_ifindex == o->ifindex;
 	case RTM_NEWNETCONF:
-		return true; /* whose it is stands in an attribute; they are few */
+		return true; /* its device stands in an attribute; such messages are few */
 	default:
 		return false;
 	}
@@ -273,13 +278,16 @@ static void read_messages(void *arg)
 		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
 			concerned |= concerns(o, h);
 	}
-	concerned |= n < 0 && errno == ENOBUFS; /* what was lost may concern it */
+	concerned |= n < 0 && errno == ENOBUFS; /* messages were lost, and may have concerned it */
 	listen_again(o);
 	if (concerned)
 		pass(o);
 }
 
-/* An IPsec policy came or went. The first one counts at once; several that follow are one. */
+/*
+ * Is told that an IPsec policy came or went. The first message counts at once; those that follow
+ * shortly are one change.
+ */
 static void on_policy(void *arg)
 {
 	struct pk_overlay_keeper *o = arg;
@@ -311,7 +319,8 @@ struct pk_overlay_keeper *pk_overlay_new(const struct pk_overlay_args *args)
 	if (o->fd < 0)
 		log_error("op=overlay err=\"%s\" ignoring: looking each ten seconds", err.text);
 	listen_again(o);
-	o->xfrm = pk_nl_listen_xfrm(NULL); /* without it each renewal sees them */
+	/* Where it fails, each renewal of the lease looks for policies. */
+	o->xfrm = pk_nl_listen_xfrm(NULL);
 	if (o->xfrm >= 0)
 		o->policies = pk_watch_fd(o->args.loop, o->xfrm, on_policy, o);
 	pk_timer_set(o->renewal, 0);
@@ -325,7 +334,7 @@ void pk_overlay_free(struct pk_overlay_keeper *o)
 
 	if (!o)
 		return;
-	if (bpf) /* what can't be written ends by itself */
+	if (bpf) /* where it can't be written the lease runs out */
 		write_direct(bpf, 0, pk_sync_until_long());
 	pk_watch_free(o->watch);
 	pk_watch_free(o->policies);

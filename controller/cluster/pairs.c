@@ -11,8 +11,9 @@
 struct pair {
 	char *node;
 	enum pk_hosting word;
-	bool seen;	  /* asked for by the settling that is under way */
-	bool asked, here; /* it was there before the question; the answer has it */
+	bool seen;  /* asked for by the settling that is under way */
+	bool asked; /* it was there before the question */
+	bool here;  /* the answer has it */
 	UT_hash_handle hh;
 };
 
@@ -111,7 +112,7 @@ static bool put(struct pair *p, enum pk_hosting word)
 	return changed;
 }
 
-/* Counts what Nomad said yes of, and what of it the answer lacks. */
+/* Counts the pairs that Nomad said yes of, and how many of them the answer lacks. */
 static struct pk_absence absence_of(const struct pk_pairs *pairs)
 {
 	struct pk_absence a = { 0 };

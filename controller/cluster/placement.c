@@ -13,8 +13,8 @@
 #include "pairs.h"
 #include "service.h"
 
-#define SETTLE_MS  200	  /* pairs that come within it are one question */
-#define AGAIN_MS   300000 /* until the next question; by chance up to half more */
+#define SETTLE_MS  200	  /* pairs that come within it are asked in one question */
+#define AGAIN_MS   300000 /* between two questions of one tenant; up to half more, by chance */
 #define NO_MS	   10000  /* the same, while Nomad says no of a pair */
 #define STRANGE_MS 60000  /* the same, while its answers are not this cluster's */
 #define TIMEOUT_MS 5000
@@ -25,8 +25,8 @@ struct tenant {
 	struct pk_pairs *pairs;
 	bool seen, own; /* own: this node has an endpoint of it */
 	bool leader;	/* the next question is for Nomad's leader: a follower lacked a pair */
-	bool said;	/* said already that Nomad can't be asked */
-	bool held;	/* said already that it lacks too much at once */
+	bool said;	/* logged already that Nomad can't be asked */
+	bool held;	/* logged already that too much lacks at once */
 	unsigned int failures;
 	uint64_t due_ms;
 	UT_hash_handle hh;
@@ -36,7 +36,8 @@ struct pk_placement {
 	struct pk_placement_args args;
 	char *node;
 	struct pk_timer *ask;
-	struct tenant *tenants, *asked; /* all; the one of the call, NULL: it is forgotten */
+	struct tenant *tenants;
+	struct tenant *asked; /* the one that `call` asks about; NULL: it is forgotten meanwhile */
 	struct pk_http_call *call;
 	struct pk_placement_reader *reader;
 	int result;
@@ -102,7 +103,7 @@ void pk_placement_end(struct pk_placement *pl)
 	}
 }
 
-/* Has the tenant asked about again: at once for pairs that came meanwhile. */
+/* Sets when the tenant is asked about again; pairs that came meanwhile shorten it. */
 static void again(struct pk_placement *pl, struct tenant *t, uint64_t ms)
 {
 	if (pk_pairs_any_new(t->pairs))
@@ -116,10 +117,7 @@ static uint64_t chance_ms(uint64_t ms)
 	return ms + (pk_backoff_ms(0) - 500) * ms / 2000;
 }
 
-/*
- * Deals with a Nomad that is silent: what it said before stays, and what is new is judged without
- * it.
- */
+/* Takes a failure: what Nomad said before stays, and new pairs are judged without it. */
 static void failed(struct pk_placement *pl, struct tenant *t, const char *why, uint64_t ms)
 {
 	bool changed = pk_pairs_silent(t->pairs);
@@ -136,7 +134,7 @@ static void failed(struct pk_placement *pl, struct tenant *t, const char *why, u
 		pl->args.changed(pl->args.arg);
 }
 
-/* Takes an answer that is whole, and of the leader's where it lacks a pair. */
+/* Takes a whole answer. One that lacks a pair comes from the leader. */
 static void take(struct pk_placement *pl, struct tenant *t)
 {
 	struct pk_pairs_taken taken;
@@ -187,7 +185,7 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return pl->result == 0;
 }
 
-/* Says which right a token lacks that may not ask. */
+/* Names the right that the token lacks. */
 static void add_right(const struct pk_http_reply *reply, char *why, size_t room)
 {
 	if (reply->status == 403)
@@ -219,8 +217,8 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 }
 
 /*
- * Returns whether this node has an endpoint of the tenant that Nomad must know: what `picket
- * attach` made is none.
+ * Returns whether this node has an endpoint of the tenant that Nomad must know. What `picket
+ * attach` made isn't Nomad's.
  */
 static bool nomad_runs(const struct pk_model *model, const char *tenant)
 {

@@ -20,7 +20,7 @@
 #define EACH_MS	  10000 /* between two questions; by chance a quarter more or less */
 #define ANSWER_MS 2000	/* an answer that takes longer is lost */
 #define AGAIN_MS  1000	/* after one that was lost, until there is silence */
-#define FEW_NODES 32	/* so many nodes are all asked; of more those with endpoints known here */
+#define FEW_NODES 32 /* up to so many nodes all are asked, else those with endpoints known here */
 
 struct target {
 	struct pk_probe *all;
@@ -126,7 +126,10 @@ static void done(struct target *t, uint32_t us)
 	pk_timer_set(t->timer, us || t->tally.silent ? chance_ms(EACH_MS) : AGAIN_MS);
 }
 
-/* Returns whether the error is that node's own "unreachable": which kind, its firewall chooses. */
+/*
+ * Returns whether the error is an "unreachable" of the node itself. Which kind it is depends on its
+ * firewall.
+ */
 static bool is_refusal(const struct sock_extended_err *e, const union pk_addr *asked)
 {
 	const struct sockaddr *by = SO_EE_OFFENDER(e);
@@ -143,7 +146,10 @@ static bool is_refusal(const struct sock_extended_err *e, const union pk_addr *a
 	       memcmp(&((const struct sockaddr_in6 *)by)->sin6_addr, asked, sizeof(*asked)) == 0;
 }
 
-/* Reads an error of the socket's. Returns 1: the asked node's, 0: another's, -EAGAIN: none. */
+/*
+ * Reads an ICMP error from the socket. Returns 1 where the asked node sent it, 0 where another did,
+ * -EAGAIN where there is none.
+ */
 static int read_refusal(int fd, const union pk_addr *asked)
 {
 	_Alignas(struct cmsghdr) char control[256];
@@ -159,8 +165,8 @@ static int read_refusal(int fd, const union pk_addr *asked)
 }
 
 /*
- * The refusal is the answer, and so is whatever a port says that somebody opened. An error that a
- * router says is the network's: the node wasn't heard.
+ * Takes the answer. The node answered where it refused, or where somebody had opened the port
+ * there. A router's error counts as no answer.
  */
 static void on_answer(void *arg)
 {
@@ -198,7 +204,7 @@ static int open_to(const union pk_addr *addr)
 	return PK_MOVE(fd, -1);
 }
 
-/* The next one of several addresses has its turn after each question that was lost. */
+/* Asks the node. After each question without an answer its next address has its turn. */
 static void ask(struct target *t)
 {
 	t->asked = t->addresses[t->tally.lost % t->n_addresses];
@@ -237,7 +243,7 @@ static bool is_wanted(const struct pk_believed_node *n, size_t nodes)
 	return n->word && n->word->n_addresses && (n->endpoints || nodes <= FEW_NODES);
 }
 
-/* Marks the node's target, if there is one, and tells it the addresses. */
+/* Marks the node's target and gives it the node's addresses; returns false where there is none. */
 static bool keep(struct pk_probe *p, const struct pk_believed_node *n)
 {
 	struct target *t;

@@ -2,9 +2,9 @@
 #pragma once
 /*
  * Asks other nodes, every ten seconds or so, whether they can be reached from here and how long
- * that takes: by a datagram to a port of theirs that nobody opens, which their kernel refuses. That
- * needs no open port there and no right here. It is said and counted, and changes no verdict and no
- * route.
+ * that takes, by a datagram to a closed port of theirs: their kernel refuses it, and that is the
+ * answer. It needs no open port there and no right here. The result is reported, and changes no
+ * verdict and no route.
  */
 #include <stdint.h>
 #include <time.h>
@@ -20,13 +20,13 @@
 /* What the last questions to one node came to. Pure. */
 struct pk_probe_tally {
 	uint32_t us[PK_PROBE_KEPT]; /* how long the answer took; 0: there was none */
-	unsigned int n, next;	    /* how many are kept; the oldest one's index, once all are */
-	unsigned int lost;	    /* unanswered in a row */
+	unsigned int n, next; /* how many are kept; the oldest one's index once PK_PROBE_KEPT are */
+	unsigned int lost;    /* unanswered in a row */
 	bool silent;
 	time_t since; /* silent or answering since then; 0: nothing is known yet */
 	time_t lost_since;
 };
-/* Takes the outcome of a question; us 0: there was no answer. */
+/* Takes the outcome of a question: microseconds until its answer, 0: there was none. */
 void pk_probe_tally_take(struct pk_probe_tally *tally, uint32_t us, time_t now);
 uint32_t pk_probe_tally_last(const struct pk_probe_tally *tally); /* the last answer, us; 0: none */
 uint32_t pk_probe_tally_median(const struct pk_probe_tally *tally);   /* the median; 0: none */

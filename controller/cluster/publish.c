@@ -11,10 +11,11 @@
 #include "share.h"
 #include "sync.h"
 
-#define SETTLE_MS 100	/* a change that passes within it is told to nobody */
+#define SETTLE_MS 100	/* changes within it are one write */
 #define EACH_MS	  1000	/* between two writes of a key */
 #define STUCK_MS  60000 /* until a key is tried again that can't be written */
-#define PATIENCE  3	/* failures in a row: a session's lock delay makes one or two */
+#define PATIENCE                                                                                   \
+	3 /* so many failures in a row are none yet: a session's lock delay makes one or two */
 
 static void drop(struct pk_publish *p, struct key *k)
 {
@@ -65,7 +66,7 @@ static void write_later(struct pk_publish *p, const char *why)
 	pk_timer_set(p->write, pk_backoff_ms(p->failures++));
 }
 
-/* Leaves a report that the store refuses for a while. The other keys are worth more than it is. */
+/* Puts off a report that the store refuses: the other keys matter more. */
 static void leave_report(struct pk_publish *p, struct key *k, const char *why)
 {
 	own_str status = { 0 }, rule = { 0 };
@@ -81,7 +82,7 @@ static void leave_report(struct pk_publish *p, struct key *k, const char *why)
 	pk_timer_hurry(p->write, 0);
 }
 
-/* Has the other keys go first for a while: the store doesn't take this one. */
+/* Puts off a key that the store refuses: the others go first. */
 static void refused(struct pk_publish *p, struct key *k)
 {
 	k->not_before_ms = pk_loop_now(p->args.loop) + pk_backoff_ms(k->refusals++);
@@ -136,9 +137,7 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 		p->args.told(p->args.arg);
 }
 
-/*
- * Makes the text with its number in the place of the first 0, which the compared text has for it.
- */
+/* Makes k->text of k->body, with a new number in place of the first 0. */
 static void make_text(struct pk_publish *p, struct key *k)
 {
 	static const char zero[] = "\"number\":0";
@@ -154,7 +153,7 @@ static void make_text(struct pk_publish *p, struct key *k)
 	publish_remember(p);
 }
 
-/* Leaves a key that the store can never take: the others go on. */
+/* Marks a key that the store can never take as stuck; the others go on. */
 static void leave_key(struct pk_publish *p, struct key *k, const struct pk_err *err)
 {
 	own_str why = { 0 };
@@ -237,10 +236,10 @@ static struct key *part_of(const struct pk_publish *p, const struct key *k, size
 }
 
 /*
- * Returns whether another part of its share is to be written before it: one that is new before
- * those that it takes endpoints from, and one that ends after those that have them by then. So an
- * endpoint that goes from one part to another stands in both for a moment, never in none. A part
- * that the store refuses holds up nobody, and no share holds up another one.
+ * Returns whether another part of its share is to be written first. A new part is written before
+ * the parts that lose endpoints to it, and a part that ends is ended after the parts that got its
+ * endpoints. So an endpoint that moves stands in two parts for a moment, never in none. A part that
+ * the store refuses doesn't count, and shares don't wait for each other.
  */
 static bool waits_for_a_part(const struct pk_publish *p, const struct key *k)
 {
@@ -290,8 +289,8 @@ static void write_next(void *arg)
 }
 
 /*
- * Raises the number past that of an older word, so that a clock that was set back makes no older
- * words.
+ * Goes on from the number of a text that the store has, so that a clock that was set back makes no
+ * older words.
  */
 static void raise_number(struct pk_publish *p, const char *text)
 {
@@ -313,7 +312,7 @@ void pk_publish_seen(struct pk_publish *p, const char *name, const char *text, b
 		raise_number(p, text);
 	HASH_FIND_STR(p->keys, name, k);
 	if (!k && text && !p->args.alone && pk_share_key_is_of(name, p->node)) {
-		/* It is of an earlier life, and the next look ends it. */
+		/* An earlier picketd wrote it: the next look ends it. */
 		publish_key(p, name)->known = true;
 		pk_publish_soon(p);
 	}
@@ -321,8 +320,8 @@ void pk_publish_seen(struct pk_publish *p, const char *name, const char *text, b
 		return;
 	k->written = false;
 	if (k->body && text && strcmp(text, k->text) != 0)
-		free(PK_MOVE(k->text, NULL)); /* ours goes on from that one's number */
-	/* A session that holds it no more is over: a session is asked for before it is written. */
+		free(PK_MOVE(k->text, NULL)); /* make it anew, with a number past that text's */
+	/* Where our session doesn't hold it that has ended: get another one first. */
 	pk_timer_hurry(held ? p->write : p->renew, 0);
 }
 

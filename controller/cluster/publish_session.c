@@ -11,7 +11,7 @@
 
 #define RENEW_MS 20000
 
-/* Takes a session, under which every key is written anew. */
+/* Takes a new session; every key is written again under it. */
 static void set_session(struct pk_publish *p, const char *id)
 {
 	snprintf(p->session, sizeof(p->session), "%s", id);

@@ -96,7 +96,7 @@ static void want_word(struct pk_publish *p)
 	own_str name = { 0 }, body = { 0 };
 
 	if (!bpf)
-		return; /* it isn't known yet */
+		return; /* the uplinks aren't known yet */
 	word.blocks = pk_alloc((s->n_pools + 1) * sizeof(*word.blocks));
 	for (size_t i = 0; i < s->n_pools && i < PK_NODE_BLOCKS; i++) {
 		word.blocks[i] = s->pools[i];
@@ -155,7 +155,10 @@ static void add_endpoint(struct pk_publish *p, struct tenant_share **all,
 		pk_world_endpoint_free(ep);
 }
 
-/* Has a part written with as many endpoints as the store takes; the others are unknown, denied. */
+/*
+ * Wants a part with as many endpoints as fit the store's value. The rest isn't published: other
+ * nodes deny them.
+ */
 static void want_part(struct pk_publish *p, struct key *k, struct pk_share *share)
 {
 	own_str body = { 0 };
@@ -170,8 +173,8 @@ static void want_part(struct pk_publish *p, struct key *k, struct pk_share *shar
 }
 
 /*
- * Returns in how many keys the share is to lie: as many as the store has room for it in, unless
- * their names would be longer than it takes.
+ * Returns the number of keys for the share: as many as it needs, unless their names would be too
+ * long for the store.
  */
 static size_t parts_for(const struct pk_publish *p, const struct key *first,
 			const struct pk_share *share, size_t parts)
@@ -249,7 +252,10 @@ void publish_want_all(struct pk_publish *p)
 	want_report(p);
 }
 
-/* Has a tenant's key say that this node has no endpoint of it, until ends_ms. */
+/*
+ * Wants the tenant's key to say that this node has no endpoint of it, until ends_ms (loop time);
+ * then the key goes.
+ */
 static void want_none(struct key *k, uint64_t ends_ms)
 {
 	struct pk_share none = { 0 };

@@ -95,7 +95,7 @@ static void next(struct pk_removal *r)
 		end(r, err.text);
 }
 
-/* A block that is given back belongs to nobody before it has rested: it goes last. */
+/* Adds the claims, last: a block that is given back belongs to nobody until it has rested. */
 static void add_claims(struct pk_removal *r, const struct pk_block_claims *claims)
 {
 	for (size_t i = 0; i < claims->n; i++) {

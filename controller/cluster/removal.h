@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Takes out of the store what a node that is gone left there: its word and its shares go, its
- * blocks are given back and rest (claims.h). One key at a time; done again it goes on where it
- * stopped.
+ * Takes out of the store what a node that is gone for good left there: its word and shares are
+ * deleted, its blocks given back, to rest (claims.h). Keys are written one by one; where it was
+ * stopped it can be started again.
  */
 #include "claims.h"
 #include "store.h"
@@ -18,12 +18,12 @@ struct pk_removal_args {
 };
 struct pk_removed {
 	size_t keys, blocks; /* keys that are gone; blocks that were given back */
-	const char *why;     /* what ended it; NULL: it is done */
+	const char *why;     /* why it failed; NULL: all is done */
 };
-/* Is told of the end; never from within pk_removal_start, nor after a cancel. */
+/* Is called at the end; never from within pk_removal_start, nor after a cancel. */
 typedef void pk_removal_fn(void *arg, const struct pk_removed *removed);
 
-/* NULL: it can't be asked; err says why. */
+/* Returns NULL where the store can't be asked; err says why. */
 struct pk_removal *pk_removal_start(const struct pk_removal_args *args, pk_removal_fn *fn,
 				    void *arg, struct pk_err *err);
 void pk_removal_cancel(struct pk_removal *removal);

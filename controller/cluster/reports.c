@@ -95,7 +95,10 @@ static struct pk_node_policy *read_policy(const struct pk_kv *kv, bool *complete
 	return policy;
 }
 
-/* Returns whether p is newer than the newest: a node that lies makes no one look behind. */
+/*
+ * Returns whether p is a newer report than `newest`. An index past what this node has heard doesn't
+ * count: a node may lie.
+ */
 static bool is_newer(const struct pk_node_policy *p, const struct pk_node_policy *newest,
 		     const char *own, uint64_t heard)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Reads, once, which documents the nodes say that they enforce (report.h). */
+/* Reads, once, the reports of which documents each node enforces (report.h). */
 #include <uthash.h>
 
 #include "store.h"
 
 struct pk_reports;
 
-/* kvs has no keys where they can't be read; it is good until fn returns. fn is called once. */
+/* Is called once. kvs has no keys where the store didn't answer; it is good until fn returns. */
 typedef void pk_reports_fn(void *arg, const struct pk_kvs *kvs);
-/* NULL: they can't be asked for. */
+/* Returns NULL where the store can't be asked. */
 struct pk_reports *pk_reports_ask(struct pk_store *store, pk_reports_fn *fn, void *arg);
 void pk_reports_cancel(struct pk_reports *reports);
 
@@ -23,12 +23,12 @@ struct pk_node_policy {
 	UT_hash_handle hh;
 };
 /*
- * Reads all reports, each once. What stands in Consul is what the newest of them says whose index
- * isn't past what this node itself has heard (0: it has heard nothing, and takes any); own, the
- * node's name as the last part of its key, is the first among equals. pk_node_policies_free takes
- * what it returns, which may be NULL.
+ * Reads all reports. The newest of them says what stands in Consul; one with an index past `heard`,
+ * this node's own, doesn't count (heard 0: this node has heard nothing, and all count). Of equals
+ * the one of `own` is first. Both names are the last part of a node's key. The caller frees what is
+ * returned, which may be NULL, by pk_node_policies_free.
  */
 struct pk_node_policy *pk_node_policies(const struct pk_kvs *kvs, const char *own, uint64_t heard);
 void pk_node_policies_free(struct pk_node_policy **policies);
-/* Returns that of a node, or NULL: it says nothing that can be read. */
+/* Returns a node's report; NULL: it has none that can be read. */
 const struct pk_node_policy *pk_node_policy(struct pk_node_policy *policies, const char *node);

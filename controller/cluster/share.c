@@ -82,7 +82,7 @@ size_t pk_share_encode_in(struct pk_share *s, size_t most, struct pk_str *out)
 
 	pk_share_encode(s, out);
 	while (most && s->n && out->len + NUMBER_LEN > most) {
-		cut(s, s->n * most / (out->len + NUMBER_LEN)); /* fewer than there were */
+		cut(s, s->n * most / (out->len + NUMBER_LEN)); /* cuts at least one */
 		pk_str_reset(out);
 		pk_share_encode(s, out);
 	}
@@ -142,7 +142,7 @@ void pk_share_split(struct pk_share *s, struct pk_share *parts, size_t n_parts)
 	s->n = 0;
 }
 
-/* A text that is being read, and why it is refused. */
+/* A text that is being read; err says why it is refused. */
 struct reader {
 	const struct pk_json_doc *doc;
 	const char *tenant_name;
@@ -190,7 +190,7 @@ static int begin(struct reader *r, const char *text, size_t len, struct pk_json_
 	return 0;
 }
 
-/* Finds the list of that name; what says what it must be. */
+/* Finds the list of that name; `what` describes it in the error. */
 static int find_list(const struct reader *r, const struct pk_json *object, const char *key,
 		     size_t max, const char *what, const struct pk_json **out)
 {
@@ -225,9 +225,7 @@ static int read_ports(const struct reader *r, const struct pk_json *ports,
 	return 0;
 }
 
-/*
- * Reads labels. A node that speaks of a tenant may say what its endpoints are, and of no other's.
- */
+/* Reads labels. The labels of the namespace must be the share's tenant. */
 static int read_labels(const struct reader *r, const struct pk_json *v,
 		       struct pk_world_endpoint *ep)
 {
@@ -317,8 +315,8 @@ void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out)
 }
 
 /*
- * Returns whether it may be a node's block. All addresses, or so many that a typing error is
- * likelier, are refused.
+ * Returns whether the prefix may be a node's block. One so short that it is more likely a typing
+ * error is refused.
  */
 static bool is_block(const struct pk_prefix *p)
 {
@@ -345,8 +343,8 @@ static int read_blocks(const struct reader *r, struct pk_node_word *out)
 }
 
 /*
- * Returns whether a node may be reached there. Of the world's addresses, groups, broadcast, this
- * host's own ("0", loopback) and a link's are nobody's.
+ * Returns whether a node can be reached at the address: not at 0, loopback, link-local, multicast
+ * or broadcast.
  */
 static bool is_end(const union pk_addr *addr)
 {

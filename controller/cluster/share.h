@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The texts in which nodes speak of themselves in Consul (design.md, "Keys in Consul"). A share is
- * what one node says of its endpoints of one tenant; a node's word is where its endpoints'
- * addresses lie and how it is reached; a claim says whose a block is. A key that isn't known is
- * passed over; another version is refused. Pure.
+ * Reads and writes the texts in which nodes speak of themselves in Consul (design.md, "Keys in
+ * Consul"): a share is what one node says of its endpoints of one tenant; a node's word is its
+ * blocks and addresses; a claim says whose a block is. Unknown JSON keys are ignored; another
+ * version is refused. Pure.
  */
 #include "addr.h"
 #include "err.h"
@@ -20,11 +20,14 @@
 #define PK_NODE_ADDRESSES  8
 
 /*
- * The highest number of a key that its writer goes on from: milliseconds come to it in 142,000
- * years. Whoever else may write the key can't end its writer's numbers by a higher one.
+ * The highest number of a key from which its writer goes on: milliseconds get there in 142,000
+ * years. So whoever else may write the key can't use up the numbers.
  */
 #define PK_WORD_NUMBER_MAX (1ll << 52)
-/* Returns the number of a key's next text: the time, in milliseconds, or more. */
+/*
+ * Returns the number of a key's next text: the time in milliseconds since 1970, or number + 1 where
+ * that is more.
+ */
 uint64_t pk_word_number_after(uint64_t number);
 
 struct pk_share_endpoint {
@@ -32,52 +35,58 @@ struct pk_share_endpoint {
 	uint64_t generation; /* seconds since 1970 at its ADD: the newer owner of an address */
 };
 struct pk_share {
-	uint64_t number; /* a later one of the same key is the newer word */
+	uint64_t number; /* of two texts of a key the higher number is the newer */
 	struct pk_share_endpoint *list;
 	size_t n;
 };
 void pk_share_add(struct pk_share *share, struct pk_world_endpoint *ep, uint64_t generation);
 void pk_share_done(struct pk_share *share);
 /*
- * Writes endpoints in order of their keys, so that equal shares are equal texts but for their
- * number.
+ * Writes the share as text, its endpoints sorted by key, so that equal shares are equal texts but
+ * for the number.
  */
 void pk_share_encode(const struct pk_share *share, struct pk_str *out);
 /*
- * Writes into an empty text only so many of them, in that order, that it fits with a number of any
- * length; frees the others, and returns how many they are. most 0: all fit.
+ * Writes into an empty text as many endpoints, in that order, as fit in `most` bytes with a number
+ * of any length; frees the others and returns how many they are. most 0: all fit.
  */
 size_t pk_share_encode_in(struct pk_share *share, size_t most, struct pk_str *out);
 /*
- * Reads a share, its label sets by `sets`. Every endpoint must be of that tenant, or nothing of it
- * is taken: -EINVAL.
+ * Reads a share; its label sets are taken from `sets`. -EINVAL, and nothing is taken, where one
+ * endpoint isn't of that tenant.
  */
 int pk_share_decode(const char *text, size_t len, const char *tenant_name,
 		    struct pk_label_sets *sets, struct pk_share *out, struct pk_err *err);
 
 /*
- * A share that a store's value has no room for lies in several: "tenants/TENANT/NODE", then
- * "tenants/TENANT/NODE/1" and so on. Which endpoint is in which part hangs on its key and on how
- * many parts there are, a power of two.
+ * A share that is larger than a store's value lies in several keys: "tenants/TENANT/NODE", then
+ * "tenants/TENANT/NODE/1" and so on. The hash of its key and the number of parts, a power of two,
+ * say in which part an endpoint is.
  */
 struct pk_share_key {
 	const char *tenant_name, *node; /* in the key that was read */
 	size_t tenant_len, node_len;
 };
 void pk_share_key_write(const char *tenant_name, const char *node, size_t part, struct pk_str *out);
-/* Writes the key of another part of a key's share. A key of no share is its only part. */
+/*
+ * Writes the key of another part of the share that the key is of. A key that is no share's is its
+ * only part.
+ */
 void pk_share_key_of_part(const char *key, size_t part, struct pk_str *out);
-/* Reads a key below the cluster's prefix. False: it is none of a share. */
+/* Reads a key below the cluster's prefix. Returns false where it is no share's. */
 bool pk_share_key_read(const char *key, struct pk_share_key *out);
 /* Returns whether the key is one of a share, and of that node's. */
 bool pk_share_key_is_of(const char *key, const char *node);
-/* Returns the length of what a share's keys have in common, its first key; 0: it is none's key. */
+/*
+ * Returns the length of the beginning that all keys of a share have in common, which is its first
+ * key; 0: it is no share's key.
+ */
 size_t pk_share_key_len(const char *key);
 /* Returns whether the key is one in which that node speaks: of a share, or "…/NODE". */
 bool pk_word_is_of(const char *key, const char *node);
 /*
- * Returns in how many parts of at most so many bytes the share fits; `parts` are those that there
- * are, which stay while what they hold isn't much less.
+ * Returns in how many parts of at most so many bytes the share fits. `parts` is how many there are
+ * now: they stay while they aren't much too many.
  */
 size_t pk_share_parts(const struct pk_share *share, size_t most, size_t parts);
 /* Moves the endpoints to the shares of their parts. */
@@ -94,7 +103,7 @@ void pk_node_word_done(struct pk_node_word *word);
 void pk_node_word_encode(const struct pk_node_word *word, struct pk_str *out);
 /* Returns the node's address of that family, the first that it said; NULL: it has none. */
 const union pk_addr *pk_node_word_address(const struct pk_node_word *word, bool v6);
-/* Reads it; of what can't be read nothing is left to be freed. */
+/* Reads a node's word. Where it can't be read nothing is left to be freed. */
 int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, struct pk_err *err);
 
 #define PK_CLAIM_NODE	 128
@@ -104,15 +113,15 @@ int pk_node_word_decode(const char *text, size_t len, struct pk_node_word *out, 
 struct pk_claim_word {
 	uint64_t number;
 	char node[PK_CLAIM_NODE];	/* as the last part of a key */
-	char machine[PK_CLAIM_MACHINE]; /* which of those that may bear the node's name */
-	int64_t returned; /* seconds since 1970: it isn't the node's any more; 0: it is */
+	char machine[PK_CLAIM_MACHINE]; /* hash that tells machines of one node name apart */
+	int64_t returned; /* given back then, seconds since 1970; 0: it is the node's */
 };
 void pk_claim_word_encode(const struct pk_claim_word *word, struct pk_str *out);
 int pk_claim_word_decode(const char *text, size_t len, struct pk_claim_word *out,
 			 struct pk_err *err);
 /*
- * Writes "10.64.3.0_24", the last part of a claim's key, and reads it. False: no block, or one with
- * host bits.
+ * Write and read "10.64.3.0_24", the last part of a claim's key. Refused is a text that is no block
+ * or has host bits set.
  */
 void pk_claim_key(const struct pk_prefix *block, struct pk_str *out);
 bool pk_claim_block(const char *part, struct pk_prefix *out);

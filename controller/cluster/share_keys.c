@@ -7,7 +7,7 @@
 
 #define TENANTS "tenants/"
 
-/* The first part's key is the share's own. */
+/* Adds the part's number; the first part's key has none. */
 static void add_part(struct pk_str *out, size_t part)
 {
 	if (part)
@@ -43,7 +43,7 @@ bool pk_share_key_read(const char *key, struct pk_share_key *out)
 	if (!out->node_len || !*part)
 		return out->node_len > 0;
 	n = strtol(part + 1, NULL, 10);
-	/* Each part has one key. */
+	/* Only one way of writing a number is a key. */
 	return n > 0 && n < PK_SHARE_PARTS && part[1] != '0' &&
 	       strspn(part + 1, "0123456789") == strlen(part + 1);
 }
