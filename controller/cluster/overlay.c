@@ -22,9 +22,9 @@
 #define RETRY_MS    1000  /* nothing is loaded yet, or something failed */
 #define EACH_MS	    10000 /* until the next pass where no message comes: one may have been lost */
 #define RENEW_MS    2000  /* a third of what a lease holds (PK_DIRECT_UNITS) */
-#define UNSEEN_NS                                                                                  \
-	60000000000ull /* while the device can't be looked at, it counts as right for so long */
-#define MTU_MIN 576    /* of IPv4 (RFC 791) */
+/* how long a device counts as right when it can't be looked at */
+#define UNSEEN_NS 60000000000ull
+#define MTU_MIN	  576 /* of IPv4 (RFC 791) */
 
 struct pk_overlay_keeper {
 	struct pk_overlay_args args;
@@ -133,8 +133,7 @@ static int keep_device(struct pk_overlay_keeper *o, const struct pk_bpf *bpf,
  */
 static uint32_t lease(void)
 {
-	const uint64_t looked =
-		pk_now_ns(); /* taken first, so that a pause of this process shortens the lease */
+	const uint64_t looked = pk_now_ns(); /* first: a pause of this process shortens the lease */
 
 	return pk_xfrm_has_policy() == 0 ? pk_direct_until(looked) : 0;
 }

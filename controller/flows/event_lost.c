@@ -9,7 +9,7 @@
 #include "str.h"
 
 struct account {
-	uint64_t whose[2]; /* hash of the endpoint's key */
+	uint64_t whose[2]; /* hash of the key of the endpoint that has the slot */
 	struct pk_event_lost lost;
 };
 

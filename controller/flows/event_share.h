@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Shares out how many events picketd names and writes in a second. A tenant takes no more than it
- * leaves to all others, and an endpoint no more than it leaves to its tenant. So the first event of
- * a quiet endpoint finds room, however many the others send. Pure.
+ * Shares out the events that picketd names and writes in a second. A tenant gets at most as much as
+ * it leaves to all others, and an endpoint as much as it leaves to its tenant's others. So a quiet
+ * endpoint's first event finds room however many the others send. Pure.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,7 +11,7 @@
 #include "picket/limits.h"
 
 #define PK_EVENTS_PER_S	  5000 /* named and written in a second; more are counted as lost */
-#define PK_EVENTS_TENANTS 1024 /* tenants whose numbers are equal modulo this share */
+#define PK_EVENTS_TENANTS 1024 /* tenants whose numbers are equal modulo this have one share */
 
 struct pk_event_count {
 	uint64_t second;
@@ -22,7 +22,8 @@ struct pk_event_share {
 };
 
 /*
- * Counts one event of that endpoint and tenant in that second; returns false where it is too much.
+ * Counts an event of the endpoint and tenant in that second; returns false where it is past a
+ * share.
  */
 bool pk_event_share_take(struct pk_event_share *share, uint32_t tenant, uint32_t slot,
 			 uint64_t second);

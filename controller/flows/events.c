@@ -24,10 +24,10 @@ struct follower {
 	uint64_t lost_since; /* loop's clock, ms */
 };
 
-/* An event that is kept, or how many were lost at that point. */
+/* A kept event, or a note of how many were lost at that point. */
 struct kept {
 	struct pk_flow_event flow;
-	struct pk_flow_lost lost; /* events 0: an event */
+	struct pk_flow_lost lost; /* lost.events 0: it is an event */
 };
 
 struct pk_events {
@@ -38,13 +38,13 @@ struct pk_events {
 	struct pk_watch *watch;
 	LIST_HEAD(followers, follower) followers;
 	struct kept *last;	      /* PK_EVENTS_LAST of them, from the first event on */
-	struct pk_flow_who_set *held; /* whom they name */
+	struct pk_flow_who_set *held; /* the names that kept events have */
 	struct pk_flow_budget *file;
 	unsigned int at, batch; /* at: index of the next one; batch: events of this turn */
 	struct pk_event_share share;
 	struct pk_event_losses *losses;
 	uint64_t second;
-	uint64_t over, over_since; /* lost in the second that runs */
+	uint64_t over, over_since; /* events lost in the running second, and since when */
 	struct pk_events_stats stats;
 };
 
@@ -111,7 +111,7 @@ struct pk_event_lost pk_events_lost_of(const struct pk_events *e, const struct p
 	return *pk_event_losses_of(e->losses, m->slot, m->key);
 }
 
-/* Returns the losses of the endpoint that pays. */
+/* Returns the losses of the endpoint in whose share the event counts. */
 static struct pk_event_lost *losses_of(struct pk_events *e, uint32_t slot)
 {
 	const struct pk_local_endpoint *m = slot ? pk_model_by_slot(e->names.model, slot) : NULL;
@@ -178,8 +178,8 @@ static void lose(struct pk_events *e, const struct pk_flow_lost *lost)
 }
 
 /*
- * Returns who pays for the event: its sender, where that is an endpoint of ours, so that nobody
- * fills what another may say.
+ * Returns the slot in whose share the event counts: its sender's, where that is an endpoint here,
+ * so that nobody uses up another's share.
  */
 static uint32_t payer(const struct pk_event *ev)
 {
@@ -208,13 +208,13 @@ static void write_file(struct pk_events *e, const struct pk_event *ev, const str
 	pk_flowlog_line(e->log, line->text, line->len);
 }
 
-/* Returns the tenant of the endpoint that pays. */
+/* Returns the tenant in whose share the event counts. */
 static uint32_t tenant(const struct pk_event *ev)
 {
 	return ev->dir == PK_INGRESS && !ev->peer_slot ? ev->dst_tenant : ev->src_tenant;
 }
 
-/* Counts the event in this second's shares, after telling what went over in the last second. */
+/* Counts the event in this second's shares; first reports what was lost in the second before. */
 static bool within_budget(struct pk_events *e, const struct pk_event *ev)
 {
 	uint64_t now = pk_loop_now(e->loop), second = now / 1000;
@@ -297,7 +297,10 @@ static int on_record(void *arg, void *data, size_t size)
 	struct pk_events *e = arg;
 
 	pk_events_take(e, data, size);
-	/* A negative answer ends this turn; the record itself is consumed (libbpf's ringbuf.c). */
+	/*
+	 * A negative return ends the turn; libbpf counts the record as read all the same
+	 * (ringbuf.c).
+	 */
 	return ++e->batch < BATCH ? 0 : -EAGAIN;
 }
 
@@ -360,7 +363,7 @@ void pk_events_serve(struct pk_events *e, struct pk_exchange *x, unsigned int la
 			pk_exchange_line(x, line.text, line.len);
 	}
 	if (follow && last)
-		pk_exchange_line(x, "", 0); /* the past ends here */
+		pk_exchange_line(x, "", 0); /* an empty line ends the past */
 	if (follow)
 		follow_on(e, x);
 	else

@@ -68,9 +68,7 @@ static bool in_pools(const struct pk_settings *s, const union pk_addr *addr)
 	return false;
 }
 
-/*
- * Returns what the other side was to the data path, which knows that best; else the address tells.
- */
+/* Returns what the other side was by the data path's word, else by its address. */
 static const char *stranger(const struct pk_flow_names *names, const union pk_addr *addr,
 			    uint8_t party)
 {
@@ -153,10 +151,9 @@ static void write_side(struct pk_jw *w, const char *key, const struct side *s)
 }
 
 /*
- * Writes the rule that decided. A default deny is the absence of one: policy and rule are null
- * then, and who asked for the default stands apart, so that nobody reads an allow rule's name on a
- * denied packet. The baseline's protected addresses are a rule, though what it denies has the
- * default's rank.
+ * Writes the rule that decided. A default deny is no rule: "policy" and "rule" are null, and who
+ * asked for the default stands apart, so that nobody reads an allowing rule's name on a denied
+ * packet. The protected addresses of the baseline count as a rule.
  */
 static void write_rule(struct pk_jw *w, const struct pk_event *ev,
 		       const struct pk_flow_names *names, bool whole)
@@ -223,7 +220,7 @@ static const char *end_of(uint8_t how)
 	return how < PK_ARRAY_LEN(names) ? names[how] : NULL;
 }
 
-/* Writes what was counted: of a flow that ended, what each side sent; else the one packet. */
+/* Writes bytes and packets: of a flow that ended what each side sent, else of this one packet. */
 static void write_counts(struct pk_jw *w, const struct pk_event_closed *c)
 {
 	bool closed = c->event.type == PK_EVENT_CLOSED;
@@ -278,10 +275,7 @@ void pk_flow_json(const struct pk_flow_event *f, const struct pk_flow_names *nam
 	write_line(f, names, true, out);
 	if (!out->failed)
 		return;
-	/*
-	 * A line that is too long is written once more without the rule's description, which is as
-	 * long as its author likes.
-	 */
+	/* A line that is too long is written again without the rule's description. */
 	pk_str_reset(out);
 	write_line(f, names, false, out);
 }

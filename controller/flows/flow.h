@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Writes an event of the data path as a JSON line (docs/api.md, "GET /v1/flows"), with names as
- * they are now. Pure.
+ * Writes an event of the data path as a JSON line (docs/api.md, "GET /v1/flows"), with the names of
+ * now. Pure.
  */
 #include <stdint.h>
 #include <time.h>
@@ -22,11 +22,12 @@ struct pk_flow_names {
 	void *arg;
 };
 
-#define PK_FLOW_LINE_MAX 4096 /* bytes; what is too long is left out for it, and "cut" says so */
+/* most bytes of a line; the description is left out of a longer one, which gets "cut" */
+#define PK_FLOW_LINE_MAX 4096
 
 /*
- * An event that is kept, with its endpoints' names as they were. What a flow sent stands behind the
- * event of its end alone.
+ * A kept event, with its endpoints' names as they were. Of a flow that ended the counts follow the
+ * event in memory.
  */
 struct pk_flow_event {
 	struct pk_event_closed closed;
@@ -38,7 +39,7 @@ void pk_flow_take(struct pk_flow_event *flow, const struct pk_event_closed *clos
 		  const struct timespec *when, const struct pk_flow_names *names,
 		  struct pk_flow_who_set *held);
 void pk_flow_done(struct pk_flow_event *flow);
-/* Writes the line; the rule is what its number stands for now. */
+/* Writes the line; the rule's name is the one that its number has now. */
 void pk_flow_json(const struct pk_flow_event *flow, const struct pk_flow_names *names,
 		  struct pk_str *out);
 /* Writes a line about events that were lost: {"time", "lostEvents", "cause", "sinceSeconds"}. */

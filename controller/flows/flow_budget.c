@@ -8,7 +8,7 @@
 
 struct account {
 	uint64_t used;	  /* bytes, less what time gave back */
-	uint64_t then_ms; /* when `used` was that */
+	uint64_t then_ms; /* the time (ms) at which `used` was that */
 	struct pk_flow_missed missed;
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Bounds how much of the flows file one endpoint may fill: a burst in full, then a trickle. Else
- * one endpoint that sends denied packets as fast as it can would drive everybody's history out of
- * the file within minutes. Pure.
+ * Bounds how much of the flows file one endpoint may fill: a burst, then a trickle. Without that
+ * one endpoint that sends denied packets would push everybody's history out of the file within
+ * minutes. Pure.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,8 +18,9 @@ struct pk_flow_budget *pk_flow_budget_new(void);
 void pk_flow_budget_free(struct pk_flow_budget *budget);
 
 /*
- * Returns whether a line of so many bytes about what slot sent may be written. *missed gets how
- * many weren't since the last one that was, and since when (ms); that is told before this line.
+ * Returns whether a line of so many bytes about the slot's endpoint may be written. Where lines
+ * were refused since the last one that was written, *missed says how many and since when (ms of
+ * now_ms's clock): the caller writes that first.
  */
 struct pk_flow_missed {
 	uint64_t lines, since_ms;

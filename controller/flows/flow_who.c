@@ -61,7 +61,8 @@ const char *pk_flow_who_text(const struct pk_flow_who *who)
 }
 
 /*
- * Copies at most `most` bytes of text, in whole characters; NULL stays NULL. The caller frees it.
+ * Returns a copy of at most `most` bytes of text, cut between characters; NULL for NULL. The caller
+ * frees it.
  */
 static char *cut(const char *text, size_t most)
 {
@@ -73,7 +74,7 @@ static char *cut(const char *text, size_t most)
 	return text ? pk_strndup(text, n) : NULL;
 }
 
-/* The names of an endpoint, here or on another node. */
+/* What an endpoint, of this or another node, is called. */
 struct called {
 	const char *tenant_name, *job, *group, *container_id;
 };
@@ -93,7 +94,7 @@ static void write_names(struct pk_jw *w, const struct called *called, size_t mos
 	pk_jw_string(w, "name", name.text);
 }
 
-/* Writes one form; returns false where it is too long. */
+/* Writes one of the forms, from the longest to the shortest; returns false where it is too long. */
 static bool write_form(struct pk_str *out, const struct called *called,
 		       const struct pk_world_endpoint *ep, size_t names)
 {
@@ -116,7 +117,7 @@ static struct pk_flow_who *hold_called(struct pk_flow_who_set *held, const struc
 	if (!write_form(&text, called, ep, SIZE_MAX) &&
 	    !write_form(&text, called, NULL, SIZE_MAX) &&
 	    !write_form(&text, called, NULL, NAME_MAX_CUT))
-		abort(); /* that form always fits */
+		abort(); /* the shortest form always fits */
 	return hold(held, text.text, text.len);
 }
 

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The name of an endpoint when something happened to it, as the members of a JSON object. All
- * events of it share one copy, so a thousand kept events of an endpoint with many labels keep them
- * once.
+ * Keeps the names of an endpoint as they were at an event, as members of a JSON object. All events
+ * of it share one copy: a thousand events of an endpoint with many labels keep them once.
  */
 #include "local_endpoint.h"
 #include "remotes.h"
 #include "str.h"
 #include "world.h"
 
-#define PK_FLOW_WHO_MAX 1536 /* bytes: labels, then the ends of names, are left out for it */
+/* most bytes of the names; of longer ones the labels are left out, then the ends of names */
+#define PK_FLOW_WHO_MAX 1536
 
 struct pk_flow_who;
-struct pk_flow_who_set; /* The names that are held. */
+struct pk_flow_who_set; /* all names that events share */
 
 struct pk_flow_who_set *pk_flow_who_set_new(void);
 void pk_flow_who_set_free(
-	struct pk_flow_who_set *held); /* to be called after all of them are let go */
+	struct pk_flow_who_set *held); /* call it after all its names were let go */
 
-/* ep is as the engine has it; NULL where its labels aren't known. */
+/* ep: the engine's view of the endpoint; NULL where its labels aren't known. */
 struct pk_flow_who *pk_flow_who_endpoint(struct pk_flow_who_set *held,
 					 const struct pk_local_endpoint *local,
 					 const struct pk_world_endpoint *ep);

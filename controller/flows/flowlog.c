@@ -18,7 +18,7 @@
 
 #define RETRY_S 5
 
-/* path and what follows it are the writing thread's, once there is a line. */
+/* path and all members after it belong to the writer's thread once there was a line. */
 struct pk_flowlog {
 	struct pk_writer *writer;
 	atomic_uint_fast64_t lost;
@@ -26,7 +26,7 @@ struct pk_flowlog {
 	uint64_t max_size, size;
 	unsigned int keep;
 	int fd;
-	time_t retry; /* not before */
+	time_t retry; /* when opening is tried again */
 };
 
 struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args)
@@ -51,7 +51,7 @@ static int close_file(void *arg, struct pk_err *err)
 	return 0;
 }
 
-/* The log is freed behind the lines that wait. */
+/* The writer's thread frees the log after the lines that still wait. */
 void pk_flowlog_free(struct pk_flowlog *log)
 {
 	const struct pk_work work = { .run = close_file, .arg = log, .always = true };
@@ -79,7 +79,10 @@ static void complain(struct pk_flowlog *log, const char *what)
 	log->retry = now.tv_sec + RETRY_S;
 }
 
-/* The state directory may be among those that lack: root's alone, as all else makes it. */
+/*
+ * Makes the directories above the file. The state directory may be among them, which is root's
+ * alone.
+ */
 static void make_directory(const char *path)
 {
 	char dir[PATH_MAX];
@@ -90,10 +93,10 @@ static void make_directory(const char *path)
 	if (!slash || slash == dir)
 		return;
 	*slash = '\0';
-	pk_fs_mkdirs(dir, 0700, NULL); /* what is wrong shows at the open */
+	pk_fs_mkdirs(dir, 0700, NULL); /* an error shows when the file is opened */
 }
 
-/* Opens the file, 0640: it has names of tenants and who talks to whom. */
+/* Opens the file with mode 0640: it says which tenants talk to whom. */
 static int open_file(struct pk_flowlog *log)
 {
 	struct timespec now;
@@ -147,7 +150,7 @@ static void write_line(struct pk_flowlog *log, const char *line, size_t len)
 		log->size += len;
 		return;
 	}
-	/* A half-written line would spoil the next one, so the file is cut there. */
+	/* Half a line would spoil the next one: cut it off. */
 	if (n > 0 && ftruncate(log->fd, (off_t)log->size) < 0)
 		log_debug("op=flows truncate=%s", strerror(errno));
 	atomic_fetch_add(&log->lost, 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Writes the flows file: one JSON line an event. It is opened at the first line, and rotated by
- * size to FILE.1 … FILE.<keep>. A write that fails loses lines, which are counted; nothing waits
- * for a disk that is full or hangs.
+ * Writes the flows file, a JSON line for each event. The file is opened at the first line, and
+ * rotated by size to FILE.1 … FILE.<keep>. Lines that can't be written are lost and counted:
+ * nothing waits for a disk that is full or hangs.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -7,18 +7,18 @@
 #include "own.h"
 #include "str.h"
 
-/* The counters of a slot as they were read last, and whose they were. */
+/* A slot's counters at the last reading, and the endpoint that had it then. */
 struct seen {
 	char *key;    /* key of the last endpoint; NULL: nobody's yet */
 	bool is_live; /* that endpoint is there now */
-	uint64_t fed; /* as the model had it when its job was looked up */
+	uint64_t fed; /* the endpoint's `fed` when its job was looked up */
 	size_t job;
 	struct pk_traffic_read had;
 };
 
 /*
- * Room for the jobs with names of their own, the others of a tenant for each of them, and
- * everybody's.
+ * Room for all jobs with sums of their own, for each of these one "_other" of its tenant, and one
+ * of everybody.
  */
 #define ROOM (2 * PK_TRAFFIC_JOBS + 1)
 
@@ -26,7 +26,7 @@ struct pk_traffic {
 	struct pk_counter sum[2][PK_REASON_SLOTS];
 	struct seen *slots[PK_CAPACITY_MAX + 1];
 	struct pk_traffic_job jobs[ROOM];
-	size_t n_own; /* jobs in use that have a name of their own */
+	size_t n_own; /* jobs with sums of their own */
 	time_t since;
 };
 
@@ -56,8 +56,8 @@ void pk_traffic_free(struct pk_traffic *traffic)
 }
 
 /*
- * Copies what fits of a name, as it is shown. What is no UTF-8 becomes U+FFFD here, so that two
- * names that show alike are one job, and no series is there twice.
+ * Copies as much of a name as fits. Bytes that are no UTF-8 become U+FFFD here, so that names that
+ * are shown alike are one job: no metric has two equal series.
  */
 static void put_name(char to[PK_TRAFFIC_NAME + 1], const char *name)
 {
@@ -101,8 +101,8 @@ static size_t tenant_jobs(const struct pk_traffic *t, const char *tenant_name)
 }
 
 /*
- * Returns the place of a job, made if it has none; there always is one free for what find() doesn't
- * have.
+ * Returns the index of a job's sums, made if there are none; there is always room, since ROOM has
+ * it for all.
  */
 static size_t take(struct pk_traffic *t, const struct pk_traffic_job *want)
 {
@@ -162,8 +162,8 @@ static void add(struct pk_counter *sum, const struct pk_counter *more)
 }
 
 /*
- * Returns what was counted since. A counter that is lower than before began anew: its slot was
- * freed.
+ * Returns what was counted since the last reading. A counter that is lower than before began at 0
+ * again, as its slot was freed.
  */
 static struct pk_counter since(const struct pk_counter *now, const struct pk_counter *before)
 {
@@ -197,7 +197,7 @@ static void forget(struct pk_traffic *t, struct seen *seen)
 	seen->is_live = false;
 }
 
-/* Counts the endpoint for another job once its job is confirmed, from then on. */
+/* Counts the endpoint for its job from now on, once that is confirmed or another. */
 static void follow(struct pk_traffic *t, struct seen *seen, const struct pk_local_endpoint *ep)
 {
 	size_t job;
@@ -211,7 +211,7 @@ static void follow(struct pk_traffic *t, struct seen *seen, const struct pk_loca
 	seen->is_live = true;
 }
 
-/* Begins anew for another endpoint: the slot was freed between, and counts from zero. */
+/* Begins again for another endpoint: the slot was freed in between, and its counters are 0. */
 static void replace(struct pk_traffic *t, struct seen *seen, const char *key)
 {
 	if (seen->key && strcmp(seen->key, key) == 0)
@@ -230,7 +230,10 @@ void pk_traffic_take(struct pk_traffic *t, uint32_t slot, const struct pk_local_
 
 	if (!seen) {
 		seen = t->slots[slot] = pk_alloc(sizeof(*seen));
-		/* Counts from before picketd's start would be a leap, so they are left out. */
+		/*
+		 * What an older endpoint was counted before picketd's start would be a leap: leave
+		 * it out.
+		 */
 		if (!ep || ep->added < t->since)
 			seen->had = *read;
 	}

@@ -12,16 +12,19 @@
 #include "rcu.h"
 #include "tables.h"
 
-#define TOGETHER_MS 2		  /* changes of one moment are applied as one */
-#define QUIET_NS    20000000ull	  /* after so long without one, a change waits for no other */
-#define AGAIN_MS    20		  /* after a word changed under our hands */
-#define HELD_NS	    2000000000ull /* a lock that is held for so long is nobody's fault */
-#define CROWDED	    4	     /* passes that may find room, as what nobody names any more goes */
-#define FULL_MS	    1000     /* a pass over a few is followed by one over all */
-#define NO_ROOM_MS  60000    /* until what doesn't fit is tried again: others may have gone */
-#define SLICE_NS    10000000 /* a turn of compiling; between two, others are served */
-#define REST_MS	    2000     /* after so long without a pass, memory is given back */
-#define BUSY_MS	    120000   /* the same where passes don't end */
+#define TOGETHER_MS 2 /* changes that come within it are applied as one */
+/* after so long without a pass a change is applied at once */
+#define QUIET_NS 20000000ull
+/* after an endpoint's word was changed by somebody else meanwhile */
+#define AGAIN_MS 20
+#define HELD_NS	 2000000000ull /* a node lock held for longer is an error */
+/* so many passes without room are tried soon, as unused rule sets go */
+#define CROWDED	   4
+#define FULL_MS	   1000	    /* a pass over few endpoints is followed by one over all after this */
+#define NO_ROOM_MS 60000    /* until what doesn't fit is tried again */
+#define SLICE_NS   10000000 /* most time of one turn; between two turns the loop serves others */
+#define REST_MS	   2000	    /* after so long without a pass memory is given back to the kernel */
+#define BUSY_MS	   120000   /* the same while passes follow each other without an end */
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
 {
@@ -34,7 +37,7 @@ void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const c
 	*kept = *err;
 }
 
-/* Logs each policy that is refused, once a reason. */
+/* Logs each refused policy, once for each reason. */
 static void tell_refused(struct pk_apply *a)
 {
 	const struct pk_doc_entry *e;
@@ -50,7 +53,7 @@ static void tell_refused(struct pk_apply *a)
 	}
 }
 
-/* Logs what came, changed and went, for whoever wants to know later why something passed. */
+/* Writes into the journal which documents came, changed and went. */
 static void tell_changes(struct pk_apply *a)
 {
 	const struct pk_doc_change *c;
@@ -59,7 +62,10 @@ static void tell_changes(struct pk_apply *a)
 		pk_journal_document(a->args.journal, c);
 }
 
-/* Clears the marks of what a pass has brought into force, unless it changed since. */
+/*
+ * Clears the marks of changes that the pass has brought into force, but for those that came
+ * meanwhile.
+ */
 static void settled(struct pk_apply *a)
 {
 	a->docs_changed &= a->docs_untaken || a->under_way;
@@ -69,14 +75,14 @@ static void settled(struct pk_apply *a)
 }
 
 /*
- * Fails while a document that was in force is unknown: what it denied must not open because of
- * that.
+ * Fails while the stored text of a document that was in force can't be read: nothing that it denied
+ * may open meanwhile.
  */
 static int check_lost(struct pk_apply *a, struct pk_err *err)
 {
 	const char *lost = pk_docs_lost(a->args.docs);
 
-	/* Looks again, since only the directory tells that the operator removed a tenant's file. */
+	/* Looks again later: no event tells that an operator removed the stored file. */
 	if (pk_docs_lost_tenant(a->args.docs, 0))
 		pk_timer_hurry(a->pass, APPLY_RETRY_MS);
 	if (!lost)
@@ -99,7 +105,7 @@ static void add_done(struct pk_sync_done *sum, const struct pk_sync_done *more)
 	sum->amended += more->amended;
 }
 
-/* Frees rule sets that no word names any more, which may be what takes the room. */
+/* Frees a rule set that no endpoint uses any more, to make room for the one that didn't fit. */
 static void make_room(struct pk_apply *a)
 {
 	pk_sync_tidy(a->args.sync, a->args.model);
@@ -109,8 +115,8 @@ static void make_room(struct pk_apply *a)
 }
 
 /*
- * Returns whether the node lock is held. A short hold is no error; what waits for it is tried
- * again.
+ * Returns whether somebody else holds the node lock, and not for too long yet: that is no error,
+ * and is tried again.
  */
 static bool is_held(struct pk_apply *a, int r)
 {
@@ -143,7 +149,7 @@ static struct pk_sync_want wanted(const struct pk_apply *a, const struct pk_slic
 }
 
 /*
- * Makes one turn of a pass. -EAGAIN means that there is more to compile or to write in the next
+ * Makes one turn of a pass; returns -EAGAIN where more is to be compiled or written in the next
  * turn.
  */
 static int pass(struct pk_apply *a, bool all)
@@ -161,10 +167,11 @@ static int pass(struct pk_apply *a, bool all)
 		a->compiled = pk_docs_number(a->args.docs);
 	a->withdraw |= all || pk_model_tenant_dropped(a->args.model);
 	/*
-	 * No name goes before documents are stored: an ADD that finds no name compiles from those.
+	 * Names of rule sets stay until the documents are stored: an ADD that finds no name
+	 * compiles from those.
 	 */
 	want.all = a->withdraw && !a->store;
-	/* A rule set of one tenant that is too large (-EFBIG) holds up nobody else's. */
+	/* One tenant's rule set that is too large (-EFBIG) doesn't hold up the others'. */
 	if (r == 0 || r == -EFBIG)
 		r = pk_sync_pass(a->args.sync, &want, &done, r == 0 ? &err : NULL);
 	add_done(&a->done, &done);
@@ -188,7 +195,10 @@ static int pass(struct pk_apply *a, bool all)
 	return 0;
 }
 
-/* Notes how far each endpoint's tables are, while the images are those of these documents. */
+/*
+ * Notes which documents each endpoint's tables have, as long as the images are still those of these
+ * documents.
+ */
 static void note_enforced(struct pk_apply *a)
 {
 	if (!a->unacknowledged && a->compiled == pk_docs_number(a->args.docs))
@@ -278,14 +288,15 @@ static void take_documents(struct pk_apply *a)
 	a->docs_untaken = false;
 }
 
-/* Ends a pass. Each error is tried again with all that changed. */
+/* Ends a pass. After an error all that changed is tried again. */
 static void apply_ended(struct pk_apply *a, bool all, int r)
 {
 	a->docs_untaken |= r < 0 && a->docs_changed;
 	a->settings_untaken |= r < 0 && a->settings_changed;
 	if (r == 0 && all) {
 		a->unacknowledged = true;
-		pk_timer_set(a->acknowledge, apply_disk_ms(a)); /* it waits: a turn of its own */
+		/* it may wait for RCU: in a turn of its own */
+		pk_timer_set(a->acknowledge, apply_disk_ms(a));
 		return;
 	}
 	if (r == 0)
@@ -324,7 +335,7 @@ int pk_apply_now(struct pk_apply *a)
 {
 	int r = apply(a);
 
-	/* A pass that needs more turns answers nobody yet. */
+	/* Nobody is answered while a pass needs more turns. */
 	if (r != -EAGAIN && a->args.passed)
 		a->args.passed(a->args.arg);
 	return r;
@@ -356,8 +367,8 @@ static bool is_acknowledged(const struct pk_apply *a)
 }
 
 /*
- * Between a switch and its acknowledgement a packet may be judged by either rule set, so only what
- * both have is certainly in force: what the old one had.
+ * Until a switch is acknowledged a packet may still be judged by the old rule set, so only what
+ * both have is certainly in force: that is what the old one had.
  */
 uint64_t pk_apply_enforced(const struct pk_apply *a, const struct pk_local_endpoint *m,
 			   bool operators)

@@ -7,9 +7,10 @@
 #include "fs.h"
 #include "own.h"
 
-#define AT_ONCE_NS 10000000	 /* within it a disk nearly always is done */
-#define START_NS   1000000000ull /* nobody is served yet */
-#define DISK_NS	   100000000ull	 /* for so long an unstored change is not acknowledged */
+/* how long a pass waits for the disk, which nearly always is done by then */
+#define AT_ONCE_NS 10000000
+#define START_NS   1000000000ull /* the same while nobody is served yet */
+#define DISK_NS	   100000000ull	 /* how long an acknowledgement waits for the disk */
 
 struct store {
 	struct pk_apply *apply;
@@ -38,7 +39,7 @@ static void all_is_stored(struct pk_apply *a)
 	pk_apply_note(&a->state.store_error, 0, NULL, "store");
 }
 
-/* The disk is full, or broken, and may be mended by then. */
+/* Asks again later: the disk is full or broken, and may be mended by then. */
 static void again_later(struct pk_apply *a, const struct store *s)
 {
 	a->docs_unstored |= s->batch != NULL;
@@ -48,8 +49,8 @@ static void again_later(struct pk_apply *a, const struct store *s)
 }
 
 /*
- * Takes the disk's word of a batch. What it refused once it says that it has the next time, and may
- * have lost: the documents are written again.
+ * Takes the result of a sync. After a failed sync the disk may have lost what was written, although
+ * the next sync succeeds: so the documents are written again.
  */
 static void on_synced(void *arg, int r, const struct pk_err *err)
 {
@@ -60,7 +61,8 @@ static void on_synced(void *arg, int r, const struct pk_err *err)
 		pk_apply_note(&a->state.store_error, r, err, "store");
 		a->unsynced = true;
 		pk_docs_unsynced(a->args.docs, s->batch);
-		free(PK_MOVE(s->node_json, NULL)); /* which was synced as it was written */
+		/* settings were synced when they were written */
+		free(PK_MOVE(s->node_json, NULL));
 		again_later(a, s);
 	} else if (!a->store_again_ms) {
 		all_is_stored(a);
@@ -137,7 +139,7 @@ static void submit(struct pk_apply *a)
 	if (a->store || (!docs && !a->settings_unstored))
 		return;
 	if (now < a->store_again_ms) {
-		pk_timer_hurry(a->pass, a->store_again_ms - now); /* a pass has cleared it */
+		pk_timer_hurry(a->pass, a->store_again_ms - now); /* the pass cleared the timer */
 		return;
 	}
 	s = pk_alloc(sizeof(*s));

@@ -23,7 +23,7 @@ static void edit_node(void *arg, struct pk_node *node)
 	node->events = 1;
 }
 
-/* Puts this release's programs in the place of another's, under traffic. */
+/* Replaces the programs of another release by this one's, under traffic. */
 static void upgrade(struct pk_apply *a)
 {
 	struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
@@ -43,7 +43,7 @@ static size_t share_of(const struct pk_bpf *bpf, enum pk_map map, unsigned int p
 	return pk_map_info(bpf->map[map], &info) < 0 ? 0 : info.max_entries / parts;
 }
 
-/* Bounds what one tenant's own documents may take of the tables. */
+/* Sets how much of the tables one tenant's own documents may take. */
 static void set_limits(struct pk_apply *a)
 {
 	const struct pk_bpf *bpf = pk_sync_bpf(a->args.sync);
@@ -57,7 +57,7 @@ static void set_limits(struct pk_apply *a)
 	pk_engine_set_limits(pk_model_engine(a->args.model), &limits);
 }
 
-/* Has everything written anew, since these tables were opened just now. */
+/* Marks everything as to be written: these tables were just opened. */
 static void begin_anew(struct pk_apply *a)
 {
 	struct pk_err err = { 0 };
@@ -79,7 +79,7 @@ static void begin_anew(struct pk_apply *a)
 			       NULL);
 }
 
-/* Opens the tables. On -errno those that were open stay in use. */
+/* Opens the tables. On -errno the open ones stay in use. */
 static int open_now(struct pk_apply *a)
 {
 	struct pk_err err = { 0 };
@@ -94,7 +94,7 @@ static int open_now(struct pk_apply *a)
 	return 0;
 }
 
-/* Pins the tables again by which live endpoints go, unless somebody has pinned others. */
+/* Pins the open tables again. Returns false where somebody has pinned others meanwhile. */
 static bool pin_again(struct pk_apply *a)
 {
 	struct pk_err err = { 0 };
@@ -110,9 +110,9 @@ static bool pin_again(struct pk_apply *a)
 }
 
 /*
- * Opens the tables as soon as they can be had, and tells whoever needs them. Where other tables are
- * pinned by now (everything was swept and loaded anew), they are opened instead, as ADD does; what
- * lives on the old tables keeps those.
+ * Opens the tables, if they are loaded, and calls args.opened. Where others are pinned by now,
+ * since everything was swept and loaded again, it opens those, as ADD does. Endpoints that are
+ * attached to the old tables stay with them.
  */
 int apply_open_tables(struct pk_apply *a)
 {
@@ -157,8 +157,8 @@ static void edit_settings(void *arg, struct pk_node *node)
 }
 
 /*
- * Writes the settings that stand in tables. A flow that has a port keeps it, and gets a new
- * time-out with its next packet.
+ * Writes the settings that stand in the node's table. A flow that has a masquerade port keeps it,
+ * and gets a new time-out with its next packet.
  */
 static int set_values(struct pk_apply *a, struct pk_err *err)
 {
@@ -174,7 +174,7 @@ struct pools {
 	size_t n_others;
 	struct pk_prefix *list;
 	size_t n;
-	const struct pk_prefix *lost; /* a block of before that is another node's by now, or NULL */
+	const struct pk_prefix *lost; /* NULL, or an old block that another node has by now */
 };
 
 static void add_pool(struct pools *p, const struct pk_prefix *pool)
@@ -202,7 +202,10 @@ static bool is_listed(const struct pools *p, const struct pk_prefix *pool)
 	return false;
 }
 
-/* Returns whether an endpoint may have an address of the block that no listed one covers. */
+/*
+ * Returns whether an endpoint may have an address of the block that none of the listed blocks
+ * covers.
+ */
 static bool may_be_held(const struct pools *p, const struct pk_prefix *pool)
 {
 	if (p->unread)
@@ -216,7 +219,7 @@ static bool may_be_held(const struct pools *p, const struct pk_prefix *pool)
 	return false;
 }
 
-/* Returns another node's block that has all of this one; NULL: there is none. */
+/* Returns another node's block that covers this one; NULL: there is none. */
 static const struct pk_prefix *foreign(const struct pools *p, const struct pk_prefix *pool)
 {
 	for (size_t i = 0; i < p->n_others; i++)
@@ -226,9 +229,9 @@ static const struct pk_prefix *foreign(const struct pools *p, const struct pk_pr
 }
 
 /*
- * Keeps a block that the settings no longer name while an endpoint may have an address of it. One
- * that another node is believed to have by now is that node's: nothing reaches an address of it by
- * this one any more, and world it isn't either.
+ * Keeps a block that the settings no longer name while an endpoint may have an address of it. Where
+ * another node is believed to have it by now it isn't kept: it is that node's, and no longer
+ * delivered here.
  */
 static int keep_pool(void *arg, const void *at, const void *value)
 {
@@ -279,7 +282,10 @@ bool apply_block_is_left(const struct pk_apply *a)
 	return pools.n < pk_model_get_settings(a->args.model)->n_pools + a->old_blocks;
 }
 
-/* Tells of a block that went to another node while a record can't be read, until all can be. */
+/*
+ * Notes a block that another node has by now although an endpoint here may have an address of it,
+ * because a record can't be read. The note goes once all can be read.
+ */
 static void note_lost(struct pk_apply *a, const struct pools *pools)
 {
 	struct pk_err *lost = &a->state.lost_block;

@@ -11,7 +11,7 @@
 #include "sync_private.h"
 
 /*
- * How long the node lock is waited for. It is held for microseconds; a first load by another takes
+ * How long to wait for the node lock, ns. It is held for microseconds; only a first load takes
  * longer.
  */
 #define LOCK_NS 20000000ull
@@ -170,7 +170,7 @@ static void switch_one(struct sync_pass *p, const struct target *t)
 
 	to.from = pk_word(bpf, to.slot);
 	if (!to.from)
-		return; /* closed meanwhile: DEL's */
+		return; /* DEL closed it meanwhile */
 	to.flags = flags_of(p, t);
 	if (PK_WORD_RULE_SET(to.from) == to.rule_set && PK_WORD_FLAGS(to.from) == to.flags &&
 	    bpf->endpoints[to.slot].identity == to.identity &&
@@ -198,8 +198,8 @@ static void switch_all(struct sync_pass *p)
 }
 
 /*
- * Returns whether the ports are written: neither the endpoint nor what the model says of it has
- * changed since.
+ * Returns whether the ports are written already: neither the endpoint nor what the model says of it
+ * has changed since.
  */
 static bool has_ports(const struct sync_pass *p, const struct target *t)
 {
@@ -247,7 +247,7 @@ static void set_rest(struct sync_pass *p, const struct target *t)
 		sync_tell(p, t);
 }
 
-/* Says which table is too small, with what all rule sets together want of it. */
+/* Names the table that is too small, and how much of it all rule sets together need. */
 static int say_sizes(struct sync_pass *p)
 {
 	struct pk_table_use use[PK_MAP_COUNT];
@@ -273,7 +273,7 @@ static int say_sizes(struct sync_pass *p)
 	return p->result;
 }
 
-/* Returns whether the other endpoints may be left alone. */
+/* Returns whether a pass over the changed endpoints alone will do. */
 static bool is_few(const struct pk_sync *s, const struct pk_sync_want *want)
 {
 	return !want->all && s->settled && s->stripped && !s->n_carried &&
@@ -282,8 +282,8 @@ static bool is_few(const struct pk_sync *s, const struct pk_sync_want *want)
 }
 
 /*
- * Does a pass over few endpoints. Returns false where one of them concerns others after all; then
- * nothing was done but numbers taken.
+ * Makes a pass over few endpoints. Returns false where one of them concerns others after all; so
+ * far only numbers were taken then.
  */
 static bool pass_few(struct sync_pass *p)
 {

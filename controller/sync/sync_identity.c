@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Labels change (Nomad confirms, meta is edited, the node gets a name): an endpoint gets another
- * identity, and every rule set that tells it apart must know that one. Whichever changed first, a
- * packet between the two steps would find an identity that its judge doesn't know, and be denied
- * though both policies allow it. So the new identity first stands for the old one wherever that is
- * known. Then the endpoint moves, then rule sets and words change, then the stand-ins are taken
- * back and the endpoint's flows are judged again.
+ * Gives endpoints new identities without losing a packet. Labels change when Nomad confirms them,
+ * meta is edited, or a node gets a name; then an endpoint gets another identity, which every rule
+ * set must know. Whichever were changed first, a packet in between would carry an identity that its
+ * judge doesn't know, and be denied though both policies allow it. So: first the new identity gets
+ * the old one's verdicts, as a stand-in for it, in every rule set that knows the old one; then the
+ * endpoint gets it; then rule sets and words change; then the stand-ins are taken back, and the
+ * endpoint's flows are judged again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,8 +22,8 @@ bool sync_moves(const struct sync_pass *p, const struct target *t)
 }
 
 /*
- * Returns whether the identity may stand for another: nobody else may have it, or come to it from a
- * different one.
+ * Returns whether the new identity may be a stand-in for the old one: no other endpoint has it, or
+ * gets it from another old one.
  */
 static bool stands_for_one(const struct sync_pass *p, const struct target *t)
 {
@@ -62,7 +63,7 @@ static void carry(struct sync_pass *p, const struct target *t, const bool *in_fo
 	}
 }
 
-/* Marks the rule sets that words name. */
+/* Marks the rule sets that endpoints use. */
 static void mark_in_force(const struct pk_sync *s, bool *in_force)
 {
 	for (uint32_t slot = 1; slot <= s->bpf->node.capacity; slot++) {
@@ -121,7 +122,7 @@ static void renew(struct sync_pass *p, uint32_t slot)
 		sync_error(p, r, &err);
 }
 
-/* Takes back the stand-ins of a controller that was killed before it did so itself. */
+/* Takes back the stand-ins that a killed picketd left. */
 static void strip(struct sync_pass *p)
 {
 	struct pk_sync *s = p->sync;
@@ -149,7 +150,7 @@ void sync_settle_identities(struct sync_pass *p)
 {
 	struct pk_sync *s = p->sync;
 
-	if (p->result < 0) /* the old rule sets are in force: what was carried belongs to them */
+	if (p->result < 0) /* the old rule sets stay in force, and need their stand-ins */
 		return;
 	for (size_t i = 0; i < s->n_carried; i++)
 		pk_rule_set_uncarry(s->bpf, s->carried[i].rule_set, s->carried[i].identity,

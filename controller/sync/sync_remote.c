@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table `remote`: other nodes' endpoints. Entries are deleted before rule sets change, and
- * added after them, when each rule set knows what to do with the new identity.
+ * Keeps the table `remote`, other nodes' endpoints. Entries are deleted before rule sets change,
+ * and added after them, when each rule set knows the new identity.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Installs rule sets, bases and the names that ADD goes by: see sync.h. */
+/* Installs rule sets and bases, and the names by which ADD finds them (sync.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,10 @@ static bool all_numbered(const struct pk_sync *s, const struct pk_image *image)
 	return true;
 }
 
-/* Adds peers that had no number when the rule set was installed; asked again until all have one. */
+/*
+ * Adds the peers that had no number when the rule set was installed; called again until all have
+ * one.
+ */
 static void add_peers(struct sync_pass *p, uint32_t number, struct pk_image *image)
 {
 	struct set_at *at = &p->sync->sets[number];
@@ -66,15 +69,16 @@ static void add_peers(struct sync_pass *p, uint32_t number, struct pk_image *ima
 	if (at->complete)
 		return;
 	complete =
-		all_numbered(p->sync, image); /* before: who comes meanwhile is for the next pass */
+		/* asked before: a peer that comes meanwhile is for the next pass */
+		all_numbered(p->sync, image);
 	r = pk_rule_set_peers(p->sync->bpf, number, image, &err);
 	sync_error(p, r, &err);
 	at->complete = r == 0 && complete;
 }
 
 /*
- * Returns the rule set that all these users live in, if nobody else does and it can become image by
- * amending. Only then does nobody else notice.
+ * Returns the rule set that exactly these users have, if it can be amended to the image; else 0.
+ * One that others have too isn't amended, for they would notice.
  */
 static uint32_t amendable(const struct sync_pass *p, const struct pk_image *image,
 			  const struct target *users, size_t n)
@@ -100,7 +104,7 @@ static uint32_t amendable(const struct sync_pass *p, const struct pk_image *imag
 	return replace ? 0 : number;
 }
 
-/* Amends the rule set; returns whether it holds image now. */
+/* Amends the rule set; returns whether it holds the image now. */
 static bool amend(struct sync_pass *p, uint32_t number, struct pk_image *image)
 {
 	struct set_at *at = &p->sync->sets[number];
@@ -117,10 +121,7 @@ static bool amend(struct sync_pass *p, uint32_t number, struct pk_image *image)
 	return true;
 }
 
-/*
- * Finds an equal rule set in the tables. Most are remembered, and one call shows that it still is
- * so.
- */
+/* Finds an equal rule set in the tables. Most are remembered, and one lookup confirms that. */
 uint32_t sync_find_set(struct pk_sync *s, const struct pk_image *image)
 {
 	struct pk_rule_set rs;
@@ -178,7 +179,7 @@ static void name_base(struct sync_pass *p, uint32_t tenant, struct pk_image *ima
 	sync_error(p, pk_base_name(p->sync->bpf, tenant, number, pk_sync_until(), &err), &err);
 }
 
-/* Installs the bases of this node's tenants, and quarantine's own under tenant 0. */
+/* Installs the base rule sets of this node's tenants; quarantine's is under tenant 0. */
 void sync_bases(struct sync_pass *p)
 {
 	struct pk_engine *engine = pk_model_engine(p->want->model);
@@ -250,7 +251,7 @@ static int collect_base(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-/* Collects the label sets and tenants that endpoints and wanted bases account for. */
+/* Collects the label sets and tenants of all endpoints and wanted bases. */
 static void collect_known(struct withdraw *w)
 {
 	const struct sync_pass *p = w->p;

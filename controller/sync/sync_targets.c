@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The endpoints of a pass: their identities' numbers, and one rule set for all of equal images. */
+/*
+ * Finds the endpoints of a pass, their identities' numbers, and one rule set for all endpoints with
+ * equal images.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +19,7 @@ static void tenant_of(const struct pk_identity_ref *id, struct pk_labels_want *w
 		pk_tenant_hash(id->tenant_name, want->tenant);
 }
 
-/* The numbers of an identity, asked once a pass: many endpoints have one identity. */
+/* The numbers of an identity, looked up once in a pass: many endpoints share one. */
 struct identity {
 	uint64_t hash[2];
 	struct pk_labels labels;
@@ -93,7 +96,7 @@ void sync_take_numbers(struct sync_pass *p, bool few)
 		sync_remotes_take(p, &all);
 }
 
-/* Targets of one image, which share a rule set. */
+/* The targets with one image; they share a rule set. */
 struct group {
 	uint64_t digest[2];
 	size_t n, at;
@@ -123,7 +126,7 @@ static struct group *group_of(struct group **all, const struct pk_image *image)
 	return one;
 }
 
-/* Groups the targets of one image, by counting and laying out, which is faster than a sort. */
+/* Groups the targets by image, by counting, which is faster than a sort. */
 static void group_targets(struct sync_pass *p, struct group **all)
 {
 	struct target *grouped = pk_alloc((p->n_targets + 1) * sizeof(*grouped));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Removes what no endpoint needs any more: see sync.h. */
+/* Removes rule sets and label sets that no endpoint needs any more (sync.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +8,12 @@
 #include "own.h"
 #include "sync_private.h"
 
-/* How many label sets that nobody has a turn looks at. */
+/* How many unused label sets one turn looks at. */
 #define TIDY_PART 512
 
 struct gone {
 	uint64_t hash[2];
-	bool peer; /* some rule set knows it */
+	bool peer; /* some rule set has it as a peer */
 };
 
 struct tidy {
@@ -46,7 +46,7 @@ static void collect_used(struct tidy *t, struct pk_model *model)
 	qsort(t->used, t->n_used, sizeof(*t->used), sync_by_hash);
 }
 
-/* Marks those that rule sets know, in one walk over all of them. */
+/* Marks the identities that rule sets have as peers, in one walk over all of them. */
 static void mark_peers(struct tidy *t)
 {
 	const struct pk_sync *s = t->sync;
@@ -76,12 +76,12 @@ static int collect_unused(void *arg, const void *key, const void *value)
 	return t->n == TIDY_PART;
 }
 
-/* No ADD takes as long as this, in seconds. */
+/* An ADD takes less than so many seconds. */
 #define ADD_S 60
 
 /*
- * Returns whether no ADD is under way: that one's slot has no endpoint yet, and its label set must
- * stay.
+ * Returns whether no ADD is under way. During one its slot is taken and has no endpoint yet; its
+ * label set must stay.
  */
 static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 {
@@ -93,12 +93,15 @@ static bool is_quiet(const struct pk_sync *s, struct pk_model *model)
 }
 
 /*
- * How many label sets without an endpoint are kept, so that a job that comes back starts quickly.
- * Each may name a rule set of its own, and numbers for those are few.
+ * How many unused label sets are kept, so that a job that comes back starts quickly. Not more: each
+ * may hold a rule set's number, and those are few.
  */
 #define IDLE_LABELS 32
 
-/* Forgets some. More is to be done where a turn was full and led anywhere. */
+/*
+ * Forgets some unused label sets. There may be more where a whole part was looked at and any was
+ * forgotten.
+ */
 static void tidy_labels(struct pk_sync *s, struct pk_model *model)
 {
 	struct tidy t = { .sync = s };
@@ -148,8 +151,8 @@ static int name_labels(void *arg, const void *key, const void *value)
 }
 
 /*
- * Reads who names rule sets. Returns false where a table can't be read, since it may name any of
- * them.
+ * Marks the rule sets that any table names. Returns false where a table can't be read: it may name
+ * any of them.
  */
 static bool read_names(const struct pk_sync *s, struct names *names)
 {

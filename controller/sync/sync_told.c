@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tells endpoints of resolvers and search list: the job's own, by Nomad's word, else what the
- * conflist said at ADD, else the node's, as resolv.conf has them now. It tells their host name,
- * too.
+ * Tells endpoints their resolvers, search list and host name. Resolvers and search list are the
+ * job's own by Nomad's word, else what the conflist said at ADD, else the node's, from resolv.conf.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 
 #define SERVERS_MAX 16
 
-/* Reads addresses of a list between blanks; what is none is left out. */
+/* Reads the addresses in a list with blanks between; other words are skipped. */
 static size_t parse_servers(const char *words, union pk_addr list[SERVERS_MAX])
 {
 	own_mem char *copy = pk_strdup(words);
@@ -47,7 +46,7 @@ static void add_search(void *arg, const char *word, bool first)
 }
 
 /*
- * Reads resolv.conf. One that names nobody is half written or gone for a moment, and what was told
+ * Reads resolv.conf. One without a resolver is half written, or gone for a moment: what was told
  * stays.
  */
 void pk_sync_resolv(struct pk_sync *s)
@@ -66,8 +65,8 @@ void pk_sync_resolv(struct pk_sync *s)
 }
 
 /*
- * Returns the job's facts, which count once Nomad says them, also against other claims; none in
- * quarantine.
+ * Returns what Nomad says of the allocation, also where it contradicts ADD's claims; NULL before it
+ * says anything, and in quarantine.
  */
 static const struct pk_alloc *facts_of(const struct pk_local_endpoint *m)
 {
@@ -77,7 +76,7 @@ static const struct pk_alloc *facts_of(const struct pk_local_endpoint *m)
 }
 
 /*
- * Returns what the endpoint is told. What the job leaves out is the node's, as Nomad does it for
+ * Returns what to tell the endpoint. What the job leaves out is the node's, as in Nomad's own
  * tasks.
  */
 static struct pk_told told_of(const struct pk_sync *s, const struct pk_local_endpoint *m,
@@ -104,7 +103,7 @@ static struct pk_told told_of(const struct pk_sync *s, const struct pk_local_end
 	return told;
 }
 
-/* Makes the host name, by Nomad's word where there is one, else by what its ADD claimed. */
+/* Makes the host name: by Nomad's word, else by ADD's claims. */
 static void tell_host(const struct pk_local_endpoint *m, char host[PK_TOLD_HOST + 1])
 {
 	const struct pk_alloc *facts = facts_of(m);
@@ -122,8 +121,8 @@ static bool is_resolver(const struct pk_settings *s, const union pk_addr *addr)
 }
 
 /*
- * Logs a resolver that the job names and the baseline closes: only the operator opens a protected
- * address (docs/policy.md).
+ * Warns of a resolver that the job names and that its endpoint can't reach: it is a protected
+ * address, which only the operator can open (docs/policy.md).
  */
 static void warn_of_closed(const struct sync_pass *p, const struct pk_local_endpoint *m,
 			   const struct pk_told *told)
