@@ -22,7 +22,10 @@ static const struct pk_stream_table nomad_table = { .name = "Nomad's service",
 						    .n = PK_ARRAY_LEN(nomad_nodes),
 						    .text_max = PK_INSTANCE_TEXT };
 
-/* A parent stands before its children: 2 is "Service", 6 is "Node", 8 and 9 are the checks. */
+/*
+ * The nodes of the answer that are read; a parent stands before its children. 2 is "Service", 6 is
+ * "Node", 8 and 9 are the checks.
+ */
 static const struct pk_stream_node consul_nodes[] = {
 	{ 0, NULL, PK_STREAM_ARRAY },	    { 0, PK_STREAM_EACH, PK_STREAM_OBJECT },
 	{ 1, "Service", PK_STREAM_OBJECT }, { 2, "ID", PK_STREAM_TEXT },
@@ -59,7 +62,7 @@ const char *pk_health_name(enum pk_health health)
 	return health_names[health];
 }
 
-/* What isn't one of Consul's three words can't be good news. */
+/* A status that is none of Consul's three words counts as critical. */
 static enum pk_health health_of(const char *status)
 {
 	for (size_t i = PK_HEALTH_PASSING; i < PK_ARRAY_LEN(health_names) && status; i++)
@@ -81,7 +84,9 @@ static void begin(struct pk_catalog_reader *r)
 	r->bad = false;
 }
 
-/* An instance of Consul's without an address of its own has its node's. */
+/*
+ * Takes the instance that was read. One of Consul's without an address of its own has its node's.
+ */
 static int take(struct pk_catalog_reader *r)
 {
 	if (r->got.n == PK_INSTANCES_MAX) {
@@ -139,7 +144,7 @@ static void on_value(struct pk_catalog_reader *r, const struct pk_stream_event *
 		break;
 	case ALL:
 	case ONE:
-		r->bad |= bad; /* a "Service" or "Checks" that is none */
+		r->bad |= bad; /* a "Service" that is no object, or "Checks" that are no list */
 		break;
 	}
 }

@@ -10,11 +10,13 @@
 #include "service.h"
 
 #define WAIT_S 60
-/* The servers of both add up to a sixteenth, so that not all askers come back at once. */
+/*
+ * The servers of both add up to a sixteenth to the wait, so that not all askers come back at once.
+ */
 #define TIMEOUT_MS ((WAIT_S + WAIT_S / 16 + 10) * 1000)
-#define BODY_MAX   (16u << 20) /* read as it comes; none of it is kept but the instances */
+#define BODY_MAX   (16u << 20) /* most bytes of an answer; only the instances of it are kept */
 
-/* What the token must have. */
+/* The right that the token must have. */
 #define CONSUL_RIGHT "service_prefix \"\" and node_prefix \"\" of policy \"read\""
 #define NOMAD_RIGHT  "read-job in the service's namespace"
 
@@ -26,7 +28,8 @@ struct pk_catalog_watch {
 	struct pk_catalog_reader *reader;
 	struct pk_source source;
 	struct pk_pace pace;
-	uint64_t index, seen; /* to ask behind; the highest that was told */
+	/* index: the next question waits for a change past it; seen: the last answer's */
+	uint64_t index, seen;
 	bool answered;
 	int result;
 	struct pk_err err;
@@ -51,8 +54,8 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 }
 
 /*
- * Returns whether the answer is no good. One of which the token may not see everything is none:
- * what it lacks isn't gone.
+ * Returns whether the answer is no good. Nor is one of which the token may not see everything: what
+ * it lacks isn't gone.
  */
 static bool is_bad(struct pk_catalog_watch *w, const struct pk_http_reply *reply,
 		   struct pk_instances *out)
@@ -81,8 +84,9 @@ static bool is_bad(struct pk_catalog_watch *w, const struct pk_http_reply *reply
 }
 
 /*
- * Asks anew, without an index. Consul's agent answers a question that waited from a view of its
- * own: that says neither whether there is a leader nor whether the token may see everything.
+ * Returns whether the answer is the agent's own view, and asks again without an index then.
+ * Consul's agent answers a waiting question from a view of its own, which shows neither whether
+ * there is a leader nor whether the token may see everything.
  */
 static bool is_view(struct pk_catalog_watch *w, const struct pk_http_reply *reply)
 {
@@ -104,7 +108,7 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 		return;
 	answer.behind = reply->index < w->seen;
 	w->answered = true;
-	/* Another history is asked without an index. */
+	/* An index that went back is another history's: ask without one. */
 	w->index = answer.behind ? 0 : reply->index;
 	w->seen = w->source.index = reply->index;
 	pk_source_good(&w->source);

@@ -12,18 +12,18 @@
 #include "own.h"
 
 /*
- * How many queries may block. Consul's agent takes 200 connections of one client
- * (limits.http_max_conns_per_client), and others on this node need some of them.
+ * The most queries that may block. Consul's agent takes 200 connections of one client
+ * (limits.http_max_conns_per_client), and others on this node need some.
  */
 #define BLOCKING_MAX 96
-#define TOGETHER_MS  100   /* what several sources lack within it is one act */
-#define UNSURE_MS    2000  /* how long one that is about to lack some, too, is waited for */
-#define MEANT_MS     60000 /* how long a raised generation speaks for all of them */
+#define TOGETHER_MS  100   /* losses of several sources within it are judged as one act */
+#define UNSURE_MS    2000  /* how long to wait for a source that is about to lack some, too */
+#define MEANT_MS     60000 /* how long a raised generation counts for all sources */
 
 struct tenant {
 	char *name;
 	struct pk_consul *watch;
-	bool here;	   /* the model has it */
+	bool here;	   /* the model has the tenant */
 	UT_hash_handle hh; /* by name, in the order in which they came */
 };
 
@@ -35,7 +35,8 @@ struct pk_consul_set {
 	struct tenant *tenants;
 	struct pk_source source;
 	struct pk_timer *judge;
-	uint64_t doubted_ms; /* since when a loss waits for its judgement; 0: none does */
+	/* loop time since when a loss waits for its judgement; 0: none does */
+	uint64_t doubted_ms;
 	bool meant;
 	uint64_t meant_ms;
 };
@@ -60,7 +61,7 @@ static void told(void *arg, const struct pk_doc_entry *e)
 }
 
 /*
- * Notes a raised generation. It speaks for all sources: the operators say that Consul is as it is
+ * Notes that the generation was raised: the operators say for all sources that Consul is as it is
  * meant to be.
  */
 static void on_meant(void *arg)
@@ -89,8 +90,9 @@ static bool any_is_unsure(const struct pk_consul_set *set)
 }
 
 /*
- * Judges absences. For one source absence.h decides alone; where several lack documents, the whole
- * store lost something. A store has one history: where one source shows that it is older, all are.
+ * Judges what sources lack. Where one source lacks documents absence.h decides; where several do
+ * the whole store lost something, and all is held. A store has one history: where one source's
+ * answer is of an older one, all sources' are.
  */
 static void judge(void *arg)
 {
@@ -155,7 +157,7 @@ static void drop(struct pk_consul_set *set, struct tenant *t)
 	free(t);
 }
 
-/* Lets the first of them block, and has the others ask now and then. */
+/* Lets the first sources use blocking queries, and has the others ask now and then. */
 static void deal_connections(struct pk_consul_set *set)
 {
 	unsigned int n = 0;
@@ -251,7 +253,7 @@ void pk_consul_set_served(struct pk_consul_set *set, bool anew)
 		pk_consul_served(t->watch, anew);
 }
 
-/* Orders states from good to bad. */
+/* Returns how bad a state is; a higher number is worse. */
 static int badness(enum pk_source_state state)
 {
 	return state == PK_SOURCE_STALE ? 2 : state == PK_SOURCE_STARTING;

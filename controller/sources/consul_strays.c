@@ -11,22 +11,22 @@
 #define EACH_MS	   60000
 #define TIMEOUT_MS 10000
 #define BODY_MAX   (4u << 20)
-#define SAID_MAX   4 /* keys that are said by name */
+#define SAID_MAX   4 /* the most keys that are named */
 
 struct pk_consul_strays {
 	struct pk_consul_args args;
 	struct pk_timer *timer;
 	struct pk_store_call *call;
 	char *prefix;
-	bool tenants; /* the second question: whose keys stand below tenants/ */
+	bool tenants; /* the second question, for the keys below tenants/, is under way */
 	size_t n;
 	struct pk_str found;
-	char *text; /* of the last whole look */
+	char *text; /* what the last whole look found */
 };
 
 /*
- * Returns whether the key is in a place of documents. So are bare folders: "operator/", "tenants/",
- * and each namespace's below that.
+ * Returns whether the key could be a document's. The bare folders are no strays: "operator/",
+ * "tenants/", and each namespace's below that.
  */
 static bool is_known(const struct pk_consul_strays *s, const char *name)
 {
@@ -74,7 +74,7 @@ static void on_names(void *arg, const struct pk_store_answer *answer)
 	struct pk_consul_strays *s = arg;
 
 	s->call = NULL;
-	if (answer->why) { /* the watches say what is wrong with the store */
+	if (answer->why) { /* the watches report what is wrong with the store */
 		pk_timer_set(s->timer, EACH_MS + pk_backoff_ms(0));
 		return;
 	}

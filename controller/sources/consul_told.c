@@ -13,9 +13,9 @@
 #include "service.h"
 #include "store.h"
 
-#define SETTLE_MS  1000		      /* what passes within it is told to nobody */
-#define SLICE_MS   50		      /* between two looks at some of the documents */
-#define SLICE_NS   UINT64_C(10000000) /* for one of these looks, of a turn */
+#define SETTLE_MS  1000		      /* what changes back within it is told to nobody */
+#define SLICE_MS   50		      /* between two slices of a walk over the documents */
+#define SLICE_NS   UINT64_C(10000000) /* most time of one slice */
 #define KEY_MS	   10000	      /* between two writes of a key */
 #define REFUSED_MS 600000	      /* until a refused write is tried again */
 #define TIMEOUT_MS 10000
@@ -29,11 +29,12 @@ struct pk_consul_told {
 	struct pk_pace pace;
 	char *prefix; /* "picket/v1/default/status/tenants/" */
 	char *node;
-	struct pk_api_states_walk walk; /* the look that is under way */
-	bool again;			/* something changed since it began */
+	struct pk_api_states_walk walk; /* the walk that is under way */
+	bool again;			/* something changed since the walk began: walk again */
 	unsigned int failures;
-	uint64_t not_before_ms; /* no write before that: after an error, or for the pace */
-	uint64_t said_ms;	/* when it was said last that one is refused; 0: never */
+	/* loop time before which nothing is written: after an error, or for the pace */
+	uint64_t not_before_ms;
+	uint64_t said_ms; /* loop time at which a refusal was logged last; 0: never */
 };
 
 static void key_of(const struct pk_consul_told *t, const struct pk_doc_entry *e, struct pk_str *key)
@@ -54,8 +55,8 @@ static void on_state(void *arg, const struct pk_doc_entry *e, const struct pk_st
 }
 
 /*
- * Tells tenants whose keys are over their budget, in the key .all: none of their documents could
- * say so.
+ * Tells tenants that their keys are over their budget, in the key .all: no document of theirs could
+ * say it.
  */
 static void tell_over(struct pk_consul_told *t)
 {
@@ -131,7 +132,10 @@ static void say_refused(struct pk_consul_told *t, const char *why)
 	t->said_ms = now;
 }
 
-/* Goes on with the others: it is this tenant's, or this key's, own fault. */
+/*
+ * Puts off this key, or with `all` the tenant's keys: the error is of these alone, and the others
+ * go on.
+ */
 static void leave(struct pk_consul_told *t, bool all)
 {
 	const uint64_t now = pk_loop_now(t->parts->loop);
@@ -140,7 +144,10 @@ static void leave(struct pk_consul_told *t, bool all)
 	write_in(t, pk_pace_ms(&t->pace, now));
 }
 
-/* Takes an answer. After a failure that is no key's own nothing is tried again at once. */
+/*
+ * Takes an answer; returns whether it was done. After an error that is of no single key everything
+ * waits.
+ */
 static bool is_done(struct pk_consul_told *t, const struct pk_store_answer *answer)
 {
 	if (!answer->why) {
@@ -186,7 +193,7 @@ static void begun(struct pk_consul_told *t, struct pk_store_call *call)
 		write_in(t, pk_backoff_ms(t->failures++));
 }
 
-/* Returns whether the store can take such a key. One that it can't is left for a while. */
+/* Returns whether the store can take such a key and text. If not the key is put off. */
 static bool can_be(struct pk_consul_told *t, const char *key, const char *text)
 {
 	struct pk_err err = { 0 };
@@ -199,7 +206,10 @@ static bool can_be(struct pk_consul_told *t, const char *key, const char *text)
 	return false;
 }
 
-/* Lists what an earlier picketd of this node wrote, maybe for documents that are gone by now. */
+/*
+ * Lists the tenant's keys that an earlier picketd of this node wrote, perhaps for documents that
+ * are gone.
+ */
 static void list(struct pk_consul_told *t, const char *tenant_name)
 {
 	struct pk_store_question q = { .what = PK_STORE_NAMES,
@@ -211,7 +221,8 @@ static void list(struct pk_consul_told *t, const char *tenant_name)
 
 	pk_str_addf(&prefix, "%s%s/", t->prefix, tenant_name);
 	q.prefix = prefix.text;
-	pk_str_addf(&longer, "%s.nobody", prefix.text); /* the store reads it beside the list */
+	/* the longest key that the list's question may name */
+	pk_str_addf(&longer, "%s.nobody", prefix.text);
 	if (!can_be(t, longer.text, NULL))
 		return;
 	begun(t, pk_store_ask(t->store, &q, on_listed, t, NULL));

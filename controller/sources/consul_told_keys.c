@@ -10,12 +10,13 @@
 
 struct told_key {
 	char *key;
-	char *text; /* wanted; NULL: that it goes */
+	char *text; /* the wanted text; NULL: the key is to go */
 	uint64_t wanted[2], written[2];
-	uint64_t at_ms;		/* of the last write; 0: none */
-	uint64_t not_before_ms; /* one that failed waits */
-	bool seen;		/* by the look that is under way */
-	bool is_there;		/* in Consul, with written, or (zero) with what isn't known */
+	uint64_t at_ms;		/* time of the last write; 0: none */
+	uint64_t not_before_ms; /* a key whose write failed waits until then */
+	bool seen;		/* named by the look that is under way */
+	/* in Consul: with the text of hash `written`, or, zero, with an unknown one */
+	bool is_there;
 	UT_hash_handle hh;
 };
 
@@ -29,7 +30,8 @@ struct told_tenant {
 struct pk_told_keys {
 	char *node;
 	struct told_key *keys, *named;
-	uint64_t named_hash[2]; /* of the text that was named; zero: that it goes */
+	/* hash of the text that _next returned last; zero: that the key goes */
+	uint64_t named_hash[2];
 	struct told_tenant *tenants, *asked;
 };
 
@@ -142,7 +144,7 @@ const char *pk_told_keys_unlisted(struct pk_told_keys *k, uint64_t now_ms)
 	return NULL;
 }
 
-/* Returns how much of a key is its tenant's: all but the document and the node. */
+/* Returns the length of a key's beginning that all keys of its tenant have. */
 static size_t tenants_len(const char *key)
 {
 	const char *last = strrchr(key, '/'), *at = last;
@@ -165,7 +167,7 @@ void pk_told_keys_failed(struct pk_told_keys *k, uint64_t until_ms, bool all)
 			key->not_before_ms = until_ms;
 }
 
-/* Adds a time to the first of those at which there is something to do. */
+/* Lowers *wait_ms to the time until at_ms, where that is sooner. */
 static void at_first(uint64_t *wait_ms, uint64_t at_ms, uint64_t now_ms)
 {
 	if (at_ms > now_ms && (!*wait_ms || at_ms - now_ms < *wait_ms))

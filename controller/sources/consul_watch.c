@@ -11,8 +11,8 @@
 #include "own.h"
 
 #define CONFIRM_MS 10000
-#define POLL_MS	   30000 /* between two questions of one that doesn't block */
-#define FLAP_MS	   60000 /* an index that goes back so soon again isn't one history's */
+#define POLL_MS	   30000 /* between two questions of a source that doesn't block */
+#define FLAP_MS	   60000 /* an index that goes back again within it is no restored history's */
 #define FLAPS_MAX  2
 
 void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *why)
@@ -68,8 +68,8 @@ void consul_ask_again(struct pk_consul *c)
 }
 
 /*
- * Returns whether the answer is over its tenant's budget; the rest of such an answer isn't even
- * received. What the tenant had stays in force, and its next change is waited for.
+ * Returns whether the answer is over its tenant's budget; the rest of it isn't even received then.
+ * The tenant's documents stay in force, and the next change is waited for.
  */
 static bool is_over(struct pk_consul *c, const struct pk_store_answer *answer)
 {
@@ -107,7 +107,10 @@ bool consul_receive(struct pk_consul *c, const struct pk_store_answer *answer)
 	return true;
 }
 
-/* Asks without an index: the index went back, by another history or by servers that don't agree. */
+/*
+ * Asks without an index, as the index went back: the store was restored, or its servers don't
+ * agree.
+ */
 static void went_back(struct pk_consul *c)
 {
 	uint64_t now = pk_loop_now(c->args.loop);
@@ -154,7 +157,7 @@ static void ask(void *arg)
 		consul_ask_history(c);
 		return;
 	}
-	/* Any server may answer: what it lacks is asked of the leader before it counts. */
+	/* Any server may answer: before a loss counts the leader is asked. */
 	pk_kv_wait_begin(&c->wait, c->polls ? 0 : c->index, consul_is_lacking(c),
 			 pk_loop_now(c->args.loop));
 	consul_query(c, true, on_keys);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decides whether an answer of Consul's is believed. What it says counts. What it lacks counts only
- * where that is confirmed, of a history that isn't older than what was believed before, and one
- * act's.
+ * Decides what of Consul's answer is believed. Keys that are there count. Keys that are missing
+ * count only where that is confirmed by the leader, where the answer's history isn't older than the
+ * one believed before, and where not too many are missing at once.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +14,11 @@
 #include "own.h"
 #include "str.h"
 
-#define GENERATION ".generation" /* among the operator's: no document */
+#define GENERATION ".generation" /* a key among the operator's documents that is none */
 
 /*
- * Returns whether the key is no document: one that ends with a slash is a folder, as Consul's own
- * page makes them, and the operators' generation isn't one either.
+ * Returns whether the key is no document: a folder, which ends with a slash, as Consul's own page
+ * makes them, or the operators' generation.
  */
 static bool is_no_document(const struct pk_consul *c, const char *key)
 {
@@ -71,8 +71,8 @@ static struct pk_docs_look look_of(struct pk_consul *c)
 }
 
 /*
- * Returns the operators' generation. They raise it to say that Consul is as it is meant to be,
- * whatever it lacks.
+ * Returns the operators' generation, a number that they raise to say that Consul is as it is meant
+ * to be, whatever is missing.
  */
 static uint64_t generation_of(const struct pk_consul *c)
 {
@@ -101,14 +101,12 @@ static void keep_history(struct pk_consul *c)
 	h->behind = c->last.behind;
 }
 
-/* Drops, moves or holds what is in force and lacking in the answer. */
+/* Drops, moves or holds the documents in force that the answer lacks. */
 static void believe(struct pk_consul *c, const struct pk_docs_look *look)
 {
 	bool any = pk_docs_looked(c->args.docs, look), meant = c->last.meant;
 
-	/*
-	 * A document that went may be what a refused one waits for, and they change places at once.
-	 */
+	/* A refused document may have waited for one that went: it is looked at again at once. */
 	if (any && !c->last.behind && pk_docs_any_waits(c->args.docs))
 		offer_all(c);
 	keep_history(c);
@@ -149,8 +147,8 @@ void pk_consul_judged(struct pk_consul *c, const struct pk_consul_word *word)
 }
 
 /*
- * Waits for the other sources' answers: one act may take documents of many tenants (a prefix that
- * was too short), and what several sources lack in one moment is judged together.
+ * Waits for the other sources' answers, since one act may take documents of many tenants (a prefix
+ * that was too short): what several sources lack in one moment is judged together.
  */
 static void wait_for_others(struct pk_consul *c)
 {
@@ -178,7 +176,7 @@ static void check_token(struct pk_consul *c)
 	consul_begun(c, pk_store_check(c->args.store, c->source.errors, on_token, c, &err), &err);
 }
 
-/* Returns whether documents are hidden: what a token may not see looks like what is gone. */
+/* Returns whether the token may not see all documents: a hidden one looks like one that is gone. */
 static bool is_filtered(struct pk_consul *c)
 {
 	own_str why = { 0 };
@@ -206,8 +204,8 @@ static bool is_another(const struct pk_doc_entry *e, const struct pk_kv *kv)
 }
 
 /*
- * Returns whether the key was last changed before the text in force was written, or by that very
- * change and has another text.
+ * Returns whether the key's text is older than the one in force: changed before it, or of the same
+ * index and another text.
  */
 static bool is_older(const struct pk_doc_entry *e, const struct pk_kv *kv)
 {
@@ -225,8 +223,8 @@ static const char *key_of(const struct pk_doc_entry *e)
 }
 
 /*
- * Returns whether a document in force has a key in the answer for which the test holds; kv is NULL
- * where it has none.
+ * Returns whether the test holds for any document in force and its key in the answer; kv is NULL
+ * where the answer has none.
  */
 static bool any_in_force(const struct pk_consul *c,
 			 bool (*is_so)(const struct pk_doc_entry *e, const struct pk_kv *kv))
@@ -266,8 +264,8 @@ static void on_consistent(void *arg, const struct pk_store_answer *answer)
 }
 
 /*
- * Takes what the answer says. What it lacks needs a consistent answer first, and so does an older
- * history that wasn't known before: the server that answered may lag.
+ * Takes what the answer has. If it lacks something, or is of an older history for the first time, a
+ * consistent answer is asked for first: the server that answered may lag.
  */
 void consul_take(struct pk_consul *c)
 {
@@ -277,7 +275,7 @@ void consul_take(struct pk_consul *c)
 
 	look = look_of(c);
 	lacks = !c->last.behind && (c->last.meant || pk_docs_lacking(c->args.docs, &look) > 0);
-	/* Otherwise one call follows, after what believe() finds. */
+	/* else believe() calls it once, at its end */
 	if (any && (lacks || c->last.filtered))
 		c->args.changed(c->args.arg);
 	if (is_filtered(c))
@@ -291,9 +289,7 @@ void consul_take(struct pk_consul *c)
 		c->args.changed(c->args.arg);
 }
 
-/*
- * Returns whether the answer is of an older history: the store's index only goes forward.
- */
+/* Returns whether the answer is of an older history: within one the store's index only rises. */
 static bool is_of_older(const struct pk_consul *c, uint64_t index, uint64_t generation)
 {
 	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
@@ -302,7 +298,10 @@ static bool is_of_older(const struct pk_consul *c, uint64_t index, uint64_t gene
 	       any_in_force(c, is_older);
 }
 
-/* Asks anew: a restore ends a blocking query with the text from before it. */
+/*
+ * Asks again without an index: a restored snapshot ends a blocking query with the text from before
+ * it.
+ */
 static void ask_anew(struct pk_consul *c)
 {
 	c->suspected = true;
@@ -324,7 +323,7 @@ static void on_history(void *arg, const struct pk_store_answer *answer)
 		return;
 	}
 	if (answer->index < c->index)
-		c->index = answer->index; /* the next write is to wake us */
+		c->index = answer->index; /* so that the next write ends the wait */
 	c->last.meant = generation > h->generation;
 	c->last.anew = is_of_older(c, answer->index, generation);
 	if (c->last.anew && c->wait.index) {
@@ -332,7 +331,7 @@ static void on_history(void *arg, const struct pk_store_answer *answer)
 		return;
 	}
 	c->suspected = false;
-	/* The answer's age doesn't matter where everything in force is in it unchanged. */
+	/* An older answer does no harm where everything in force is in it unchanged. */
 	c->last.behind = c->last.anew && !c->last.meant && any_in_force(c, is_another);
 	consul_take(c);
 }
@@ -343,9 +342,9 @@ bool consul_is_lacking(const struct pk_consul *c)
 }
 
 /*
- * Returns whether an answer to a question that didn't wait is what is in force, under its index:
- * whatever history it is of, it changes nothing. So a thousand nodes have no question for the
- * leader when the servers are back.
+ * Returns whether the answer to a question that didn't wait is exactly what is in force, under its
+ * index: of whatever history it is, it changes nothing. So a thousand nodes don't all ask the
+ * leader when the servers come back.
  */
 static bool is_the_same(const struct pk_consul *c, const struct pk_docs_history *h)
 {
@@ -354,8 +353,8 @@ static bool is_the_same(const struct pk_consul *c, const struct pk_docs_history 
 }
 
 /*
- * Returns whether the answer is doubted: the first one, one that lacks something, one with an older
- * text, and one that came without a newer index.
+ * Returns whether the answer is doubted: it is the first one, lacks something, has an older text,
+ * or came without a newer index.
  */
 bool consul_is_doubted(struct pk_consul *c)
 {
@@ -373,7 +372,7 @@ bool consul_is_doubted(struct pk_consul *c)
 		return true;
 	if (is_the_same(c, h))
 		return false;
-	/* A server that answers so for ever is asked no more often than any other. */
+	/* A server that always answers so is asked no more often than any other. */
 	c->waits = c->last.index < h->index || (early && c->last.index == h->index);
 	return c->waits;
 }
