@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Reads what a catalogue says of one service, as it arrives: Consul's /v1/health/service/NAME or
- * Nomad's /v1/service/NAME. An instance that is written badly is one without an address; an answer
- * that isn't a list of instances is an error of the whole. Pure.
+ * Reads, as it arrives, what a catalogue says of one service: Consul's /v1/health/service/NAME or
+ * Nomad's /v1/service/NAME. A malformed instance counts as one without an address; an answer that
+ * is no list of instances is an error. Pure.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,6 +35,6 @@ struct pk_catalog_reader *pk_catalog_reader_new(bool nomad);
 void pk_catalog_reader_free(struct pk_catalog_reader *reader);
 int pk_catalog_reader_feed(struct pk_catalog_reader *reader, const char *bytes, size_t n,
 			   struct pk_err *err);
-/* Hands out what was read; -EINVAL: the answer wasn't whole. */
+/* Hands out what was read, which the caller then owns; -EINVAL: the answer was cut off. */
 int pk_catalog_reader_end(struct pk_catalog_reader *reader, struct pk_instances *out,
 			  struct pk_err *err);

@@ -14,8 +14,9 @@ struct pk_catalog_watch;
 
 struct pk_catalog_answer {
 	const struct pk_instances *instances;
-	bool first;  /* since the watch was made */
-	bool behind; /* its history is older than the one that was told before */
+	bool first; /* since the watch was made */
+	/* the catalogue seems restored from a backup: this is older than the answer before */
+	bool behind;
 };
 typedef void pk_catalog_fn(void *arg, const struct pk_catalog_answer *answer);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Finds keys below <prefix>/v1/<cluster>/policies/ that no document could have, and so would be
- * ignored: a misspelt "operators/x" must not pass for a policy in force. They are looked for once a
- * minute, by names alone.
+ * Finds keys below <prefix>/v1/<cluster>/policies/ at which no document can be, once a minute, by
+ * names alone. Nobody else reads them, and a misspelt "operators/x" must not pass for a policy in
+ * force.
  */
 #include "consul_watch.h"
 

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Watches one source of policy documents in Consul's KV:
- * <prefix>/v1/<cluster>/policies/operator/NAME or …/tenants/NAMESPACE/NAME, by a blocking query on
- * that prefix.
- *
- * A key that is new or changed counts at once. One that is gone counts only when a second,
- * consistent answer says so too (and, where nothing at all is left, after the token has shown that
- * it still is one), and where not too many are gone (absence.h).
- *
- * An answer is not taken whose history is older than what was believed before: the store's index,
- * or the number in …/operator/.generation, went back. A higher number says that Consul is as it is
- * meant to be, whatever it lacks. Errors change nothing; nor does an answer over the budget of its
- * tenant.
+ * Watches one source of policy documents in Consul's KV,
+ * <prefix>/v1/<cluster>/policies/operator/NAME or …/tenants/NAMESPACE/NAME, by a blocking query.
+ * What is new or changed counts at once. A document that is gone counts as gone only when a second,
+ * consistent answer lacks it too, and where not too many are gone (absence.h); where all are gone
+ * the token must also have shown that it is still one. An answer is ignored while its history is
+ * older than the one believed before: the store's index, or the number in …/operator/.generation,
+ * fell. A higher number there says that Consul is as it is meant to be, whatever is missing. Errors
+ * change nothing; nor does an answer over its tenant's budget.
  */
 #include "docs.h"
 #include "loop.h"
@@ -29,8 +25,8 @@ struct pk_consul_args {
 	pk_loop_fn *changed;
 	void *arg;
 	/*
-	 * For consul_set.c, which sees all of them: the first tells of pk_consul_doubts, the second
-	 * of a higher generation.
+	 * For consul_set.c, which sees all sources: pk_consul_doubts may say something else; the
+	 * generation was raised.
 	 */
 	pk_loop_fn *confirmed, *meant;
 	void *set;
@@ -41,28 +37,28 @@ void pk_consul_free(struct pk_consul *consul);
 const struct pk_source *pk_consul_source(const struct pk_consul *consul);
 const char *pk_consul_of(const struct pk_consul *consul);
 /*
- * Returns how many documents its answer lacks, confirmed, whose absence waits for a judgement.
- * pk_consul_judged is that judgement: why they are held, because others lack some too, or NULL
- * where absence.h decides on this source alone.
+ * Returns how many documents the answer lacks, as confirmed, whose absence waits for a judgement.
+ * pk_consul_judged gives it: a static text on why they are held since other sources lack some too,
+ * or NULL where absence.h decides for this source alone.
  */
 size_t pk_consul_doubts(struct pk_consul *consul);
-/* Returns whether an answer is doubted, and what confirms it is being asked for. */
+/* Returns whether an answer is doubted and its confirmation is under way. */
 bool pk_consul_is_unsure(const struct pk_consul *consul);
 struct pk_consul_word {
 	const char *held;
-	bool meant; /* whatever the source lacks is gone on purpose */
+	bool meant; /* what the source lacks is gone on purpose */
 };
 void pk_consul_judged(struct pk_consul *consul, const struct pk_consul_word *word);
 /*
- * Passes on the operator's word that what it says counts from now on. Returns false where it isn't
- * behind.
+ * Makes what the source says count from now on, as the operator asked for. Returns false where it
+ * isn't behind.
  */
 bool pk_consul_release(struct pk_consul *consul);
-/* Returns why what its tenant wrote last isn't taken (it is over its budget), or NULL. */
+/* Returns why the tenant's last change isn't taken (it is over his budget); NULL: it is. */
 const char *pk_consul_over(const struct pk_consul *consul);
-/* Says why nobody answers; the question that waits goes on waiting. */
+/* Says why Consul doesn't answer now; the waiting question goes on. */
 void pk_consul_unserved(struct pk_consul *consul, const char *why);
-/* Says that it will be answered again; anew: it is asked once more, by the token of now. */
+/* Says that Consul answers again; anew: asks again at once, by the token of now. */
 void pk_consul_served(struct pk_consul *consul, bool anew);
-/* From its next question on it asks now and then, and keeps no connection open meanwhile. */
+/* With polls, asks now and then from its next question on, and keeps no connection open. */
 void pk_consul_poll(struct pk_consul *consul, bool polls);

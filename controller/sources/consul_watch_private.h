@@ -9,14 +9,14 @@
 #include "service.h"
 #include "store.h"
 
-/* An answer, kept until all is known that it takes to believe it. */
+/* An answer, kept until it is decided what of it is believed. */
 struct answer {
 	struct pk_kvs kvs;
 	uint64_t index;
 	bool filtered; /* there is more than the token may see */
-	bool behind;   /* its history is older than the one that was believed before */
-	bool meant;    /* its generation says that it is meant as it is */
-	bool anew;     /* an older history, but all that was believed before is there */
+	bool behind;   /* its history is older than the one believed before */
+	bool meant;    /* its generation was raised: what it lacks is gone on purpose */
+	bool anew;     /* of an older history that has all that was believed before */
 };
 
 struct pk_consul {
@@ -28,35 +28,47 @@ struct pk_consul {
 	struct pk_pace pace;
 	struct pk_kv_wait wait;
 	uint64_t index;
-	bool suspected; /* the store is older than it was: the next answer is judged as such */
+	/*
+	 * the store seems restored from a backup: the next answer is judged as one of an older
+	 * history
+	 */
+	bool suspected;
 	bool polls;
 	bool unserved;	/* the question waits on though nobody answers it */
 	char over[320]; /* why the last answer is over its tenant's budget; "" */
 	bool first;	/* no answer was believed yet */
 	struct answer last;
-	bool waits;	    /* the next question is that for the history of last */
-	bool confirmed;	    /* what last lacks waits for pk_consul_judged */
-	unsigned int flaps; /* how often the index went back, one soon after the other */
+	bool waits;	    /* the next question is the one that confirms `last` */
+	bool confirmed;	    /* the loss in `last` is confirmed, and waits for pk_consul_judged */
+	unsigned int flaps; /* how often in a row the index went back within FLAP_MS */
 	uint64_t flap_ms;
 	struct pk_consul_args args;
 };
 
-/* Takes the call that was begun, or tells why it can't be. */
+/* Takes the call that was begun; call NULL: notes why there is none. */
 void consul_begun(struct pk_consul *c, struct pk_store_call *call, const struct pk_err *err);
-/* Asks for the keys below the prefix: the leader, or, with waits, what any server has newer. */
+/*
+ * Asks for the keys below the prefix: by the leader, or, with waits, by any server once there is a
+ * change.
+ */
 void consul_query(struct pk_consul *c, bool waits, pk_store_fn *fn);
 void consul_ask_again(struct pk_consul *c);
 void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *why);
 void consul_forget_last(struct pk_consul *c);
 /*
- * Reads the answer into last. Returns false where it is none, or none to be taken; the next
- * question is then set.
+ * Reads the answer into c->last. Returns false where it is no good; then the next question is set.
  */
 bool consul_receive(struct pk_consul *c, const struct pk_store_answer *answer);
 
-/* Returns whether documents are held, or the history is behind: they may be back any moment. */
+/*
+ * Returns whether documents are held, or the history is behind: the question then waits for a short
+ * time only.
+ */
 bool consul_is_lacking(const struct pk_consul *c);
-/* Decides about last: it is doubted (waits then says when its history is asked for), or taken. */
+/*
+ * Decides about c->last. Returns true where it is doubted; c->waits then says that it is to be
+ * confirmed.
+ */
 bool consul_is_doubted(struct pk_consul *c);
 void consul_ask_history(struct pk_consul *c);
 void consul_take(struct pk_consul *c);

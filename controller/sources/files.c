@@ -17,24 +17,29 @@
 #include "str.h"
 
 #define SETTLE_MS                                                                                  \
-	15 /* a file that went may be on its way back: an editor renames away, then writes anew */
-#define STEP_MS	   100	/* between two looks that find the same lacking: an act's end */
-#define ACT_MS	   2000 /* an act that lasts longer is judged by what it did so far */
-#define LATER_MS   1000 /* a new file that nobody closed */
+/*
+	 * how long a file that went may still come back: an editor renames it away, then writes it
+	 * anew
+	 */
+15
+#define STEP_MS	   100	/* between two looks; where both lack the same files the act has ended */
+#define ACT_MS	   2000 /* an act that lasts longer is judged by what is gone so far */
+#define LATER_MS   1000 /* until a new file that nobody closed is read */
 #define AGAIN_MS   30000
-#define MISSING_MS 1000	     /* until the directory is looked for again */
-#define YOUNG_NS   100000000 /* times of files go in steps: a file so young may change unseen */
+#define MISSING_MS 1000 /* until the directory is looked for again */
+/* a file that was changed so lately may change again under the same time stamp */
+#define YOUNG_NS 100000000
 #define MASK                                                                                       \
 	(IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB |        \
 	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define ABOVE (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
 
-struct seen {
+	struct seen {
 	char *name;
 	struct timespec mtime, ctime;
 	off_t size;
 	ino_t inode;
-	bool young; /* when it was read: the next look reads it again */
+	bool young; /* it was young when it was read: the next look reads it again */
 	bool here;
 	UT_hash_handle hh; /* by name */
 };
@@ -42,15 +47,15 @@ struct seen {
 struct pk_files {
 	struct pk_loop *loop;
 	struct pk_docs *docs;
-	char *directory, *above; /* above: where its name stands, which may be a link's */
+	char *directory, *above; /* above: the directory that has its name, or the link's */
 	int inotify, watch, watch_above;
 	struct pk_watch *fd_watch;
 	struct pk_timer *timer;
 	struct pk_source source;
 	struct seen *seen;
-	bool blind;	/* no change of it is told */
-	bool first;	/* it wasn't looked at whole yet */
-	size_t lacking; /* how many the last look lacked, of which nothing was believed yet */
+	bool blind;	/* inotify doesn't work */
+	bool first;	/* no look at the whole directory was made yet */
+	size_t lacking; /* files that the last look lacked and that aren't taken as gone yet */
 	uint64_t lacking_ms;
 	pk_loop_fn *changed;
 	void *arg;
@@ -128,7 +133,10 @@ static char *path_of(const struct pk_files *f, const char *name)
 	return text;
 }
 
-/* Returns whether a document was refused for something outside its text, and may be taken now. */
+/*
+ * Returns whether the file's document was refused for something outside of its text, and may be
+ * taken now.
+ */
 static bool waits(struct pk_files *f, const char *name)
 {
 	own_mem char *path = path_of(f, name);
@@ -136,7 +144,7 @@ static bool waits(struct pk_files *f, const char *name)
 	return pk_docs_waits(f->docs, PK_SOURCE_FILE, path);
 }
 
-/* Looks at one file. st is NULL for a link to nothing, or a directory that can't be searched. */
+/* Looks at one file. st is NULL for a dangling link, and in a directory that can't be searched. */
 static bool look_at(struct pk_files *f, const char *name, const struct stat *st, bool any_waits)
 {
 	struct seen *s = seen_of(f, name);
@@ -148,7 +156,7 @@ static bool look_at(struct pk_files *f, const char *name, const struct stat *st,
 	path = path_of(f, name);
 	if (st)
 		remember(s, st);
-	/* Only a regular file is opened: opening a pipe would wait for its writer. */
+	/* Only a regular file is opened: opening a pipe would block. */
 	if (st && !S_ISREG(st->st_mode))
 		return unreadable(f, path, "not a regular file");
 	return offer(f, path);
@@ -182,8 +190,8 @@ static bool wanted(const char *name)
 }
 
 /*
- * Returns whether an act has come to its end, or lasted long enough, to be judged whole: where
- * several files are gone others may follow.
+ * Returns whether the files that are gone can be judged: nothing more went since the look before,
+ * or the act has lasted too long.
  */
 static bool comes_to_an_end(struct pk_files *f, size_t lacking)
 {
@@ -220,8 +228,8 @@ static void believe(struct pk_files *f, bool *any)
 }
 
 /*
- * Looks at the directory; sets *any. On -errno it can't be read whole, and nothing is taken as
- * gone.
+ * Looks at the whole directory, and sets *any where a document changed. On -errno it couldn't be
+ * read, and no file counts as gone.
  */
 static int scan(struct pk_files *f, bool *any)
 {
@@ -249,7 +257,7 @@ static int scan(struct pk_files *f, bool *any)
 	return 0;
 }
 
-/* Sets a watch anew at each look: the directory may be another by now, also of the same name. */
+/* Watches a path. Each look does so again: another directory may have the name by now. */
 static void watch_path(const struct pk_files *f, const char *path, uint32_t mask, int *watch)
 {
 	int now = inotify_add_watch(f->inotify, path, mask);
@@ -266,7 +274,7 @@ static bool is_its_name(const struct pk_files *f, const struct inotify_event *e)
 	return e->len && strcmp(e->name, slash ? slash + 1 : f->directory) == 0;
 }
 
-/* Tells of changes; a change may be what a refused document waits for. */
+/* Reports changes. Where there are any, refused documents are looked at again. */
 static void tell(struct pk_files *f, bool any)
 {
 	if (!any)
@@ -285,7 +293,10 @@ static uint64_t pause_of(const struct pk_files *f, bool failed)
 
 static void on_inotify(void *arg);
 
-/* The kernel gives a user so many of them; whoever holds them may let go later. */
+/*
+ * Opens inotify; tried again later, since a user's instances are limited and others may let go of
+ * theirs.
+ */
 static void open_inotify(struct pk_files *f)
 {
 	if (f->inotify >= 0)
@@ -295,7 +306,10 @@ static void open_inotify(struct pk_files *f)
 		f->fd_watch = pk_watch_fd(f->loop, f->inotify, on_inotify, f);
 }
 
-/* Says whether the kernel tells of changes; without that it is looked for them each second. */
+/*
+ * Logs whether the kernel tells of changes. Where it doesn't the directory is looked at each
+ * second.
+ */
 static void say_blind(struct pk_files *f, bool blind)
 {
 	if (blind && !f->blind)
@@ -340,7 +354,7 @@ static void look(void *arg)
 enum todo { NOTHING, READ_IT, LOOK_LATER, LOOK_SOON };
 
 /*
- * Chooses what an event asks for. A file that is whole by now is read alone, whatever the
+ * Chooses what an event asks for. A file that was closed or moved in is read alone, whatever the
  * directory's size.
  */
 static enum todo todo_of(const struct pk_files *f, const struct inotify_event *e)
@@ -357,10 +371,7 @@ static enum todo todo_of(const struct pk_files *f, const struct inotify_event *e
 	if (!(e->mask & (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO)))
 		return LOOK_SOON;
 	path = path_of(f, e->name);
-	/*
-	 * A new file's writer will close it, and that event tells. A new link brings no other
-	 * event.
-	 */
+	/* A new regular file will be closed, which is another event; a new link won't. */
 	if (e->mask & IN_CREATE && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		return LOOK_LATER;
 	return READ_IT;
@@ -424,7 +435,7 @@ static void name_directory(struct pk_files *f, const char *directory)
 	slash = strrchr(f->directory, '/');
 	if (slash) {
 		above = f->directory;
-		len = slash == above ? 1 : (size_t)(slash - above); /* "/x" is below "/" */
+		len = slash == above ? 1 : (size_t)(slash - above); /* the parent of "/x" is "/" */
 	}
 	f->above = pk_strndup(above, len);
 }

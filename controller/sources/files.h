@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Watches the policy directory: *.json, not hidden. A file that inotify says was written or moved
- * in is read at once and alone. Any other event makes the whole directory looked at, and so do 30
- * seconds, for the target of a link. A directory that isn't there is a source that doesn't answer:
- * what is in force stays.
+ * Watches the policy directory for *.json files that aren't hidden. A file that was written or
+ * moved in is read at once and alone, by inotify. After any other event the whole directory is
+ * looked at, and every 30 s for the sake of links' targets. A directory that isn't there is a
+ * source that doesn't answer: its documents stay in force.
  */
 #include "docs.h"
 #include "loop.h"

@@ -13,8 +13,8 @@ struct pk_http;
 struct pk_http_call;
 
 /*
- * reply is valid during the call only. It is called once, never from within pk_http_start, never
- * after a cancel.
+ * Is called once, never from within pk_http_start, never after a cancel. reply is valid during the
+ * call only.
  */
 typedef void pk_http_fn(void *arg, const struct pk_http_reply *reply);
 

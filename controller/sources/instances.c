@@ -25,10 +25,7 @@ static void say(struct pk_instance_row *row, enum pk_instance_state state, const
 	snprintf(row->why, sizeof(row->why), "%s", why);
 }
 
-/*
- * Judges an instance. One that isn't at an address of the operator's declaration is refused,
- * whatever its checks say.
- */
+/* Judges an instance. One outside of the declared addresses is refused whatever its checks say. */
 static void judge(struct pk_instance_row *row, const struct pk_instance_look *look)
 {
 	const struct pk_declared_service *d = look->declared;
@@ -56,8 +53,8 @@ static struct pk_instance_row *find(struct pk_instance_table *t, const union pk_
 }
 
 /*
- * Returns whether the answer lacks an instance that counted, or calls it critical. One whose
- * address is refused now is there: its refusal is a word.
+ * Returns whether the answer lacks an instance that counted, or calls it critical. One that is
+ * refused now isn't lacking: the answer has it.
  */
 static bool is_lacking(struct pk_instance_table *now, const struct pk_instance_row *old)
 {
@@ -69,7 +66,7 @@ static bool is_lacking(struct pk_instance_table *now, const struct pk_instance_r
 	return !row || row->state == PK_INSTANCE_CRITICAL;
 }
 
-/* Refuses all but one of several ports of one address: they are one. */
+/* Leaves one row of several with the same address: ports don't matter. */
 static void refuse_rest(struct pk_instance_table *t)
 {
 	size_t counted = 0;
@@ -82,8 +79,8 @@ static void refuse_rest(struct pk_instance_table *t)
 }
 
 /*
- * Adds a row. Where there is none left, what counts has the place of what doesn't: nobody shuts an
- * instance out by registering many that are refused.
+ * Adds a row. Where none is free an instance that counts takes the row of one that doesn't: nobody
+ * shuts an instance out by registering many that are refused.
  */
 static void add_row(struct pk_instance_table *now, const struct pk_instance_row *row)
 {
@@ -123,7 +120,7 @@ static void hold(struct pk_instance_table *now, const struct pk_instance_row *ol
 		row = &now->row[now->n++];
 		*row = *old;
 	}
-	/* What is in force is never left out for want of a row. */
+	/* An instance in force always gets a row. */
 	for (size_t i = 0; !row && i < now->n; i++)
 		if (!is_in_force(&now->row[i])) {
 			row = &now->row[i];
@@ -154,7 +151,7 @@ void pk_instance_table_take(struct pk_instance_table *t, const struct pk_instanc
 
 	read_answer(now, look);
 	for (size_t i = 0; i < t->n; i++) {
-		/* Several ports of one address are one. */
+		/* Several ports of one address count once. */
 		if (t->row[i].state != PK_INSTANCE_COUNTS ||
 		    find(t, &t->row[i].addr, true) != &t->row[i])
 			continue;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Judges what a catalogue says of a declared service: which of its instances count, why another
- * doesn't, and what of those that counted is held though the catalogue lacks it (absence.h). Pure.
+ * Judges what a catalogue says of a declared service: which instances count, why another doesn't,
+ * and which of those that counted are held though the catalogue lacks them (absence.h). Pure.
  */
 #include "absence.h"
 #include "catalog_reader.h"
 #include "settings.h"
 
-#define PK_INSTANCE_ROWS 128 /* rows that are kept to be shown */
+#define PK_INSTANCE_ROWS 128 /* the most rows, which are shown */
 
 enum pk_instance_state {
 	PK_INSTANCE_COUNTS,
@@ -27,8 +27,8 @@ struct pk_instance_row {
 };
 
 /*
- * Tells what an address is that lies within what is declared; PK_INSTANCE_COUNTS: outside of the
- * cluster. why gets the reason of another state.
+ * Says what a declared address is: PK_INSTANCE_COUNTS where it is outside of the cluster, else
+ * another state with its reason in why.
  */
 typedef enum pk_instance_state pk_instance_where_fn(void *arg, const struct pk_declared_service *d,
 						    const struct pk_instance *said,
@@ -51,15 +51,15 @@ struct pk_instance_look {
 	void *arg;
 };
 
-/* Begins with instances that counted before, of which no catalogue has said anything yet. */
+/* Begins with the instances that counted before, until a catalogue says something. */
 void pk_instance_table_init(struct pk_instance_table *table,
 			    const struct pk_declared_service *declared);
 void pk_instance_table_take(struct pk_instance_table *table, const struct pk_instance_look *look);
-/* Judges the same rows anew: addresses of the cluster may be others by now. */
+/* Judges the same rows again, as addresses may be others' by now. */
 void pk_instance_table_again(struct pk_instance_table *table, const struct pk_instance_look *look);
-/* Drops what is held, as the operator says. Returns how many there were. */
+/* Drops the held instances, as the operator asked for. Returns how many there were. */
 size_t pk_instance_table_release(struct pk_instance_table *table);
 size_t pk_instance_table_count(const struct pk_instance_table *table, enum pk_instance_state state);
-/* Lists the addresses that count, in order, each once; returns whether they are others. */
+/* Lists the addresses that count, sorted, each once; returns whether the list changed. */
 bool pk_instance_table_fill(const struct pk_instance_table *table,
 			    struct pk_declared_service *declared);

@@ -8,7 +8,7 @@
 #include "service.h"
 
 #define EACH_MS	   5000
-#define TIMEOUT_MS 10000 /* servers hold a question for seconds, in case a leader comes */
+#define TIMEOUT_MS 10000 /* servers hold the question for seconds, waiting for a leader */
 #define ANSWER_MAX 4096
 
 struct pk_leader {

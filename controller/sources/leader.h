@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Asks Nomad or Consul now and then whether its servers have a leader. A blocking query that waits
- * doesn't notice that the leader goes: it ends with its own wait, a minute later.
+ * Asks Nomad or Consul now and then whether its servers have a leader. A blocking query doesn't
+ * notice that the leader is gone: it ends with its own wait, a minute later.
  */
 #include "conf.h"
 #include "http.h"
@@ -22,7 +22,7 @@ struct pk_leader_args {
 
 struct pk_leader *pk_leader_new(const struct pk_leader_args *args);
 void pk_leader_free(struct pk_leader *leader);
-/* Returns why nobody is served; NULL: there is a leader, as far as is known. */
+/* Returns a text on why there is no leader; NULL: there is one, as far as is known. */
 const char *pk_leader_why(const struct pk_leader *leader);
 /* Returns whether an answer of /v1/status/leader says that there is none. */
 bool pk_leader_is_lost(const struct pk_http_reply *reply);

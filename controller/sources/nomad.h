@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Picket's view of Nomad's answers. Pure. */
+/* What Picket keeps of Nomad's answers. Pure. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -8,9 +8,10 @@
 #include "err.h"
 #include "str.h"
 
-#define PK_NOMAD_BODY_MAX (1ull << 32) /* read as it comes; none of it is kept but the facts */
+/* most bytes of an answer, of which only these facts are kept */
+#define PK_NOMAD_BODY_MAX (1ull << 32)
 
-/* Bounds of what one alloc may bring; a job's author writes all of it. */
+/* Bounds of one alloc, all of which a job's author writes. */
 #define PK_ALLOC_LABELS_MAX	 64   /* job's and group's meta and the services' names together */
 #define PK_ALLOC_LABEL_BYTES_MAX 4096 /* bytes of their keys and values */
 #define PK_ALLOC_PORTS_MAX	 256
@@ -19,7 +20,10 @@
 #define PK_ALLOC_NAME_MAX	 1024 /* bytes of the job's, the group's or a port's name */
 #define PK_ALLOC_DNS_MAX	 1024 /* bytes of its resolvers, and of its search list */
 #define PK_ALLOCS_MAX		 65536
-/* Facts that were kept say so by this key, which Nomad doesn't have. */
+/*
+ * Facts that were written to disk say by this key that the labels were refused; Nomad doesn't have
+ * it.
+ */
 #define PK_ALLOC_LABELS_REFUSED "PicketLabelsRefused"
 
 struct pk_alloc_port {
@@ -29,13 +33,13 @@ struct pk_alloc_port {
 
 struct pk_alloc_meta {
 	char *key, *value;
-	bool unknown; /* the value is an interpolation that only the client resolves */
+	bool unknown; /* the value is an interpolation, which only Nomad's client resolves */
 };
 
 struct pk_alloc {
 	char *id, *tenant_name, *job_id;
-	char *node; /* its id; "" where facts were kept: they are this node's */
-	char *job;  /* of the label: the parent of a dispatched or periodic child */
+	char *node; /* the id of its node; "" in facts from the disk, which are this node's */
+	char *job;  /* as the label says it: the parent of a dispatched or periodic child */
 	char *group, *region;
 	char *refused;	  /* why nothing but its id counts; NULL: it is taken */
 	bool terminal;	  /* complete, failed or lost */
@@ -48,28 +52,29 @@ struct pk_alloc {
 	size_t n_services;
 	bool services_unknown; /* a service's name is an interpolation */
 	char *labels_refused;  /* why neither meta nor services count; NULL: they do */
-	/* The network block of its group, values between blanks; NULL: it doesn't say. */
+	/* From its group's network block, with blanks between; NULL: it says nothing. */
 	char *dns_servers, *dns_search;
 	char *hostname;	  /* likewise; NULL where it is longer than a host name */
-	uint16_t *checks; /* the endpoint's own TCP ports that have a check */
+	uint16_t *checks; /* the endpoint's TCP ports that have a check */
 	size_t n_checks;
 };
 
 struct pk_allocs {
-	struct pk_alloc *list; /* those that aren't over, the refused ones too: they are there */
+	struct pk_alloc *list; /* allocs that aren't over, also refused ones */
 	size_t n, n_refused;
 	size_t n_terminal; /* not in the list */
-	bool nameless;	   /* one was refused without an id: what isn't listed may be there */
+	/* one was refused without an id: an alloc that isn't listed may exist */
+	bool nameless;
 };
 
 void pk_alloc_done(struct pk_alloc *alloc);
 void pk_allocs_done(struct pk_allocs *allocs);
-/* Reads one alloc's whole text; -EINVAL also for one that is refused. */
+/* Reads the text of one alloc; -EINVAL also where it is refused. */
 int pk_alloc_decode(const char *body, size_t len, struct pk_alloc *out, struct pk_err *err);
 
 /*
- * Writes facts that outlive the controller, so that a restart without Nomad changes nothing: JSON
- * that pk_alloc_decode reads.
+ * Writes an alloc's facts as JSON that pk_alloc_decode reads, to be kept on disk: a restart without
+ * Nomad changes nothing.
  */
 void pk_alloc_encode(const struct pk_alloc *alloc, struct pk_str *out);
 struct pk_alloc *pk_alloc_copy(const struct pk_alloc *alloc);

@@ -28,7 +28,8 @@ struct pk_node_reader {
 	struct pk_stream *stream;
 	char *name;
 	struct pk_nomad_node now, best;
-	const char *now_bad, *best_bad; /* what of it can't be taken */
+	/* why the node that is being read, or the best one, can't be taken */
+	const char *now_bad, *best_bad;
 	bool now_ready, found;
 	unsigned int ready;
 };

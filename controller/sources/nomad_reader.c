@@ -125,7 +125,7 @@ static const struct pk_stream_table table = {
 	.name = "Nomad's allocs", .nodes = nodes, .n = PK_ARRAY_LEN(nodes), .text_max = TEXT_MAX
 };
 
-/* Where a plain text goes, by its offset; 0: nowhere. */
+/* Offset + 1 of the member that a plain text is put into; 0: none. */
 #define TO(member) (offsetof(struct reading, member) + 1)
 static const size_t text_to[PK_ARRAY_LEN(nodes)] = {
 	[ID] = TO(a.id),
@@ -187,7 +187,7 @@ static void take_value(struct reading *r, const struct pk_stream_event *e)
 		reading_word(r, &r->group.dns_search, e);
 }
 
-/* Forgets all but the id: of a refused alloc only that it is there counts. */
+/* Forgets all but the id of a refused alloc: all that counts is that it exists. */
 static void forget_facts(struct pk_alloc *a)
 {
 	struct pk_alloc bare = { .id = PK_MOVE(a->id, NULL),
@@ -199,8 +199,8 @@ static void forget_facts(struct pk_alloc *a)
 }
 
 /*
- * Returns whether the alloc is over. Thousands of those may wait to be collected, and none has a
- * say in any policy.
+ * Returns whether the alloc is over. Thousands of these may wait to be collected, and no policy is
+ * about them.
  */
 static bool is_over(const struct pk_alloc_reader *reader)
 {
@@ -256,7 +256,8 @@ static int on_event(void *arg, const struct pk_stream_event *e)
 		take_value(r, e);
 	if (e->what == PK_STREAM_BAD)
 		refuse_bad(r, e);
-	if (e->what == PK_STREAM_BAD && e->node == ALLOC) /* what is no object has no end */
+	/* an alloc that is no object has no end event */
+	if (e->what == PK_STREAM_BAD && e->node == ALLOC)
 		return alloc_end(reader);
 	if (e->what != PK_STREAM_END)
 		return 0;

@@ -2,8 +2,7 @@
 #pragma once
 /*
  * Reads Nomad's answers as they arrive. Each alloc is taken or refused by itself, and only the
- * facts that Picket keeps (nomad.h) stay in memory. An answer that is no JSON, or not of that kind,
- * is an error of the whole.
+ * facts in nomad.h stay in memory. An answer that isn't of the expected form is an error.
  */
 #include "nomad.h"
 
@@ -22,10 +21,10 @@ static inline void pk_alloc_reader_freep(struct pk_alloc_reader **reader)
 }
 int pk_alloc_reader_feed(struct pk_alloc_reader *reader, const char *bytes, size_t n,
 			 struct pk_err *err);
-/* Hands out what was read; -EINVAL: the answer wasn't whole. */
+/* Hands out what was read, which the caller then owns; -EINVAL: the answer was cut off. */
 int pk_alloc_reader_end(struct pk_alloc_reader *reader, struct pk_allocs *out, struct pk_err *err);
 
-/* Tells, for each alloc of /v1/allocations, its node's name, and its node's id. */
+/* Calls fn for each alloc of /v1/allocations with its node's name and id. */
 struct pk_placement_reader;
 
 struct pk_placement_reader *pk_placement_reader_new(void (*fn)(void *arg, const char *node),
@@ -36,7 +35,7 @@ int pk_placement_reader_feed(struct pk_placement_reader *reader, const char *byt
 int pk_placement_reader_end(struct pk_placement_reader *reader, struct pk_err *err);
 
 /*
- * Finds in /v1/nodes the node of that name or id; of several, the ready one. None, or two ready
+ * Finds in /v1/nodes the node with that name or id; of several the ready one. None, or two ready
  * ones, is an error with a fix.
  */
 struct pk_node_reader;

@@ -9,7 +9,10 @@
 #include "picket/limits.h"
 #include "str.h"
 
-/* Bytes that one alloc may make us keep while it is read: Nomad names its group after its job. */
+/*
+ * The most bytes that are kept of one alloc while it is read: Nomad names its group only after its
+ * job.
+ */
 #define KEPT_MAX (1u << 20)
 
 static void labels_done(struct labels *l)
@@ -50,7 +53,7 @@ static void service_done(struct service *s)
 	*s = (struct service){ 0 };
 }
 
-/* Frees everything but the alloc itself. */
+/* Frees what was read beside the alloc. */
 static void rest_done(struct reading *r)
 {
 	labels_done(&r->meta);
@@ -74,7 +77,7 @@ void reading_refuse(struct reading *r, const char *fmt, ...)
 	va_list ap;
 
 	if (r->a.refused)
-		return; /* the first reason is the one to mend */
+		return; /* only the first reason is kept */
 	va_start(ap, fmt);
 	if (vasprintf(&r->a.refused, fmt, ap) < 0)
 		abort();
@@ -94,11 +97,12 @@ void *reading_grow(void *list, size_t *n, size_t size)
 }
 
 /*
- * Charges bytes to the alloc. Returns false where that refuses it, and nothing more of it is kept.
+ * Counts bytes for the alloc. Returns false where there are too many: it is refused, and nothing
+ * more of it is kept.
  */
 static bool charge(struct reading *r, size_t bytes)
 {
-	r->bytes += bytes + 64; /* what holds them */
+	r->bytes += bytes + 64; /* and their allocations */
 	if (r->bytes > KEPT_MAX)
 		reading_refuse(r, "more than %u bytes of it would have to be kept", KEPT_MAX);
 	return !r->a.refused;
@@ -116,7 +120,7 @@ void reading_text(struct reading *r, char **to, const char *key, const struct pk
 	*to = pk_strdup(e->text);
 }
 
-/* Keeps a network's host name. One that is longer than a host name may be counts as none. */
+/* Keeps a network's host name. A longer one than a host name may be counts as none. */
 void reading_hostname(struct reading *r, const struct pk_stream_event *e)
 {
 	if (!e->text || !*e->text || e->len > PK_TOLD_HOST || !charge(r, e->len))
@@ -125,7 +129,9 @@ void reading_hostname(struct reading *r, const struct pk_stream_event *e)
 	r->group.hostname = pk_strdup(e->text);
 }
 
-/* Adds a word to a list. A blank in it would make two of it, and is refused. */
+/*
+ * Adds a word to a list with blanks between. A word with a blank would become two, and is refused.
+ */
 void reading_word(struct reading *r, char **to, const struct pk_stream_event *e)
 {
 	size_t before = *to ? strlen(*to) + 1 : 0;
@@ -162,7 +168,7 @@ static struct pk_alloc_meta *find_label(const struct labels *l, const char *key)
 	return NULL;
 }
 
-/* Adds a label. Returns NULL where it is counted, but there are too many to keep it. */
+/* Adds a label. Returns NULL where it was only counted, as there are too many. */
 static struct pk_alloc_meta *add_label(struct reading *r, struct labels *l, const char *key,
 				       size_t bytes)
 {
@@ -187,7 +193,7 @@ void reading_meta(struct reading *r, struct labels *l, const struct pk_stream_ev
 {
 	struct pk_alloc_meta *at;
 
-	if (!e->key || !e->text) { /* longer than all of them together may be */
+	if (!e->key || !e->text) { /* longer than all labels together may be */
 		l->count++;
 		l->bytes += e->len + PK_ALLOC_LABEL_BYTES_MAX;
 		return;
@@ -236,7 +242,7 @@ void reading_port_end(struct reading *r)
 		reading_refuse(r, "labels of ports of more than %u bytes", PK_ALLOC_PORT_BYTES_MAX);
 		return;
 	}
-	port.own = port.own ? port.own : port.host; /* "to" absent: the same */
+	port.own = port.own ? port.own : port.host; /* without "to" it is the host's */
 	port.label = PK_MOVE(label, NULL);
 	a->ports = reading_grow(a->ports, &a->n_ports, sizeof(*a->ports));
 	a->ports[a->n_ports - 1] = port;
@@ -248,7 +254,7 @@ static bool opens_a_port(const char *type)
 	       (strcmp(type, "http") == 0 || strcmp(type, "tcp") == 0 || strcmp(type, "grpc") == 0);
 }
 
-/* Ends a check. Only one that opens a port counts: a script or a TTL doesn't. */
+/* Ends a check. One without a port (a script, a TTL) doesn't count. */
 void reading_check_end(struct reading *r)
 {
 	struct service *s = &r->service;
@@ -283,7 +289,7 @@ static void add_check(struct reading *r, const char *port)
 	g->checks[g->n_checks - 1] = pk_strdup(port);
 }
 
-/* Ends a service. A check's port is its own, else its service's. */
+/* Ends a service. A check without a port of its own has the service's. */
 void reading_service_end(struct reading *r)
 {
 	struct service *s = &r->service;
@@ -322,7 +328,7 @@ static struct group *own_group(struct reading *r)
 	return NULL;
 }
 
-/* Puts the group's meta over the job's. */
+/* Merges meta; the group's replaces the job's. */
 static void overlay(struct labels *job, struct labels *group)
 {
 	for (size_t i = 0; i < group->n; i++) {
@@ -369,7 +375,10 @@ static void take_labels(struct reading *r, struct group *g)
 	a->services_unknown = g->services_unknown;
 }
 
-/* Finds the port of a check or a service: a label of the group, or a number. */
+/*
+ * Returns the number of a check's or service's port, which is a port label of the group or a
+ * number.
+ */
 static uint16_t resolve_port(const struct pk_alloc *a, const char *label)
 {
 	uint64_t port;

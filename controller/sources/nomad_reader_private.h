@@ -7,13 +7,13 @@
 #include "json_stream.h"
 #include "nomad.h"
 
-/* Meta as an object gives it. count and bytes go on where no more is kept. */
+/* Labels, as an object's keys and values. count and bytes go on where no more are kept. */
 struct labels {
 	struct pk_alloc_meta *list;
 	size_t n, count, bytes;
 };
 
-/* A group of the job. The alloc's own is known at the alloc's end at the latest. */
+/* A group of the job. Which one is the alloc's is known at the alloc's end. */
 struct group {
 	char *name;
 	struct labels meta;
@@ -21,7 +21,8 @@ struct group {
 	bool services_unknown;
 	char **checks; /* port labels, or numbers */
 	size_t n_checks;
-	char *dns_servers, *dns_search, *hostname; /* its network's, of which a client takes one */
+	/* of its network block, of which there is one */
+	char *dns_servers, *dns_search, *hostname;
 };
 
 struct service {
@@ -55,10 +56,10 @@ void reading_alloc_end(struct reading *r);
 
 void reading_text(struct reading *r, char **to, const char *key, const struct pk_stream_event *e);
 void reading_status(struct reading *r, const struct pk_stream_event *e);
-/* Adds one word to a list between blanks; a word that makes it too long stays out. */
+/* Adds a word to a list with blanks between; one that makes it too long is left out. */
 void reading_word(struct reading *r, char **to, const struct pk_stream_event *e);
 void reading_hostname(struct reading *r, const struct pk_stream_event *e);
 void reading_meta(struct reading *r, struct labels *l, const struct pk_stream_event *e);
 
-/* Adds one zeroed element to a list. */
+/* Grows a list by one zeroed element, and returns the list. */
 void *reading_grow(void *list, size_t *n, size_t size);

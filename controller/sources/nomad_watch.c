@@ -13,9 +13,11 @@
 
 #define WAIT_S		60
 #define NODE_TIMEOUT_MS 10000
-#define NODE_AGE_MS	60000 /* then it is asked again: its agent may be of another version */
+/* after that the node is asked for again: its agent may have another version */
+#define NODE_AGE_MS	60000
 #define NODE_RECORD_MAX (1u << 20)
-#define REFUSED_SAID	8 /* allocs of one answer; status shows all that have an endpoint here */
+/* the most refused allocs of one answer that are logged; status shows all with an endpoint here */
+#define REFUSED_SAID 8
 
 struct pk_nomad {
 	struct pk_loop *loop;
@@ -25,14 +27,14 @@ struct pk_nomad {
 	struct pk_timer *timer;
 	struct pk_http_call *call;
 	struct pk_nomad_node node;
-	uint64_t node_ms; /* when Nomad said it */
+	uint64_t node_ms; /* loop time of Nomad's answer on the node */
 	struct pk_source source;
 	struct pk_pace pace;
 	struct pk_history history;
 	bool unserved;
 	char name[128];
-	size_t n_refused; /* of the last answer */
-	/* The answer of the question that is under way. */
+	size_t n_refused; /* refused allocs of the last answer */
+	/* The reader of the answer that is under way: */
 	struct pk_alloc_reader *allocs;
 	struct pk_node_reader *nodes;
 	struct pk_err err;
@@ -53,8 +55,8 @@ static void failed(struct pk_nomad *n, enum pk_source_fault fault, const char *w
 	pk_source_bad(&n->source, fault, why);
 	n->unserved = false;
 	/*
-	 * After a failure the next question has no index, since another server may answer and a
-	 * full answer is cheap. Nor has it the node: a client that comes back may have another id,
+	 * After a failure the next question names no index: another server may answer, and a whole
+	 * answer is cheap. It names no node either: a client that comes back may have another id,
 	 * or other labels.
 	 */
 	n->history.index = 0;
@@ -82,7 +84,7 @@ static bool on_nodes_bytes(void *arg, const char *bytes, size_t len)
 	return pk_node_reader_feed(n->nodes, bytes, len, &n->err) == 0;
 }
 
-/* Says what the reader found wrong with the answer's text. */
+/* Notes what the reader found wrong with the answer. */
 static void bad_text(struct pk_nomad *n)
 {
 	char why[sizeof(n->source.last_error)];
@@ -93,8 +95,8 @@ static void bad_text(struct pk_nomad *n)
 }
 
 /*
- * Returns whether the answer is no good. Where the reader stopped it, the reader's reason says more
- * than the client's.
+ * Returns whether the answer is no good. Where the reader stopped it, its reason says more than the
+ * client's.
  */
 static bool is_bad(struct pk_nomad *n, const struct pk_http_reply *reply)
 {
@@ -127,7 +129,9 @@ static void say_refused(struct pk_nomad *n, const struct pk_allocs *allocs)
 	n->n_refused = allocs->n_refused;
 }
 
-/* Returns whether the leader is to be asked, which then is at the pace of all questions. */
+/*
+ * Returns whether the answer is older than the one before; then asks the leader, at the usual pace.
+ */
 static bool is_older(struct pk_nomad *n, uint64_t index)
 {
 	uint64_t chance = pk_backoff_ms(0), pause;
@@ -201,8 +205,8 @@ static struct pk_http_call *start(struct pk_nomad *n, struct pk_service_call *ca
 }
 
 /*
- * Asks any server, and about this node alone. After an outage every node of a cluster asks this;
- * otherwise all would ask the leader, about all nodes.
+ * Asks any server, and about this node alone: after an outage every node of the cluster asks this,
+ * and otherwise all would ask the leader about all nodes.
  */
 static void ask_nodes(struct pk_nomad *n)
 {
@@ -224,13 +228,13 @@ static void ask_nodes(struct pk_nomad *n)
 }
 
 /*
- * Asks any server, which has what there is to say within milliseconds of the leader; a thousand
- * nodes ask this. The leader is asked without an index.
+ * Asks any server, which is milliseconds behind the leader at most; a thousand nodes ask this.
+ * Without an index the leader is asked.
  */
 static void ask_allocs(struct pk_nomad *n)
 {
 	own_str path = { 0 };
-	/* The server adds up to a sixteenth of the wait. */
+	/* The server adds up to a sixteenth to the wait. */
 	struct pk_service_call call = { .timeout_ms = (WAIT_S + WAIT_S / 16 + 10) * 1000,
 					.cap = PK_NOMAD_BODY_MAX,
 					.sink = on_allocs_bytes };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Watches Nomad: which node this is, then its allocs by a blocking query. Errors change nothing but
- * the source's state; the query is repeated with a growing, jittered pause.
+ * Watches Nomad: finds out which node this is, then follows its allocs by a blocking query. Errors
+ * change nothing but the source's state; the pause before the next question grows, and is random.
  */
 #include "conf.h"
 #include "http.h"
@@ -15,7 +15,8 @@ struct pk_confirm;
 
 struct pk_nomad_fns {
 	void (*node)(void *arg, const struct pk_nomad_node *node);
-	void (*allocs)(void *arg, struct pk_allocs *allocs); /* may take them (zero what it took) */
+	/* called with each answer; it may take the list, and zero it */
+	void (*allocs)(void *arg, struct pk_allocs *allocs);
 	void *arg;
 };
 
@@ -25,23 +26,23 @@ struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
 void pk_nomad_free(struct pk_nomad *nomad);
 const struct pk_source *pk_nomad_source(const struct pk_nomad *nomad);
 /*
- * Says why nobody answers. The question that waits goes on waiting: a thousand nodes that ask anew
- * would ask servers that have enough to do.
+ * Says why Nomad doesn't answer now. The waiting question goes on: a thousand nodes that ask again
+ * would only burden the servers.
  */
 void pk_nomad_unserved(struct pk_nomad *nomad, const char *why);
-/* Says that it will be answered again; anew: it is asked once more, by the token of now. */
+/* Says that Nomad answers again; anew: asks again at once, by the token of now. */
 void pk_nomad_served(struct pk_nomad *nomad, bool anew);
 
 /*
- * Asks for this node's whole record. Returns NULL where it can't be asked, or where it isn't known
- * yet which node this is.
+ * Asks for this node's whole record. Returns NULL where it can't be asked for, also while it isn't
+ * known which node this is.
  */
 struct pk_http_call *pk_nomad_ask_node(struct pk_nomad *nomad, unsigned int timeout_ms,
 				       pk_http_fn *fn, void *arg);
 
 /*
- * Asks for one alloc. fn gets NULL where Nomad can't be reached, or (unknown) where this node has
- * none of that id. It is called at most once, never from within.
+ * Asks for one alloc. fn gets NULL where Nomad doesn't answer, or, with unknown, where this node
+ * has no such alloc. It is called at most once, never from within this call.
  */
 typedef void pk_confirm_fn(void *arg, struct pk_alloc *alloc, bool unknown);
 struct pk_confirm *pk_nomad_confirm(struct pk_nomad *nomad, const char *alloc_id,

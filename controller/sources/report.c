@@ -11,19 +11,20 @@
 #include "fs.h"
 #include "own.h"
 
-#define AGAIN_MS      15000 /* a source may fall silent, which is no pass */
+/* until the next report where no pass was made: a source may have fallen silent */
+#define AGAIN_MS      15000
 #define SLICE_MS      5
 #define SLICE_NS      2000000
-#define DOCUMENTS_MAX 64 /* documents that are named */
+#define DOCUMENTS_MAX 64 /* the most documents that are named */
 #define WHY_MAX	      300
 
-/* A set is what one source has in force here. */
+/* The set of documents that one source has in force here. */
 struct set {
 	char *source;
-	uint64_t digest[2]; /* of the look that is under way, */
-	uint64_t told[2];   /* and of the one before, */
+	uint64_t digest[2]; /* the digest in the look that is under way */
+	uint64_t told[2];   /* the digest in the look before */
 	struct timespec since;
-	bool here; /* its source is asked for */
+	bool here; /* its source is still asked for */
 	UT_hash_handle hh;
 };
 
@@ -35,7 +36,7 @@ struct pk_report {
 	struct pk_api_enforced_walk walk;
 	struct pk_api_moment moment;
 	struct set *sets;
-	struct pk_str text; /* what the look that is under way has to say */
+	struct pk_str text; /* the text of the look that is under way */
 	struct pk_jw w;
 	size_t named, more;
 };
@@ -61,7 +62,7 @@ static void set_free(struct pk_report *r, struct set *s)
 	free(s);
 }
 
-/* The name in the report of a document that isn't in force as Consul has it. */
+/* What the report calls a document that isn't in force as Consul has it. */
 struct lag {
 	const char *source, *path, *state, *why;
 };
@@ -123,7 +124,7 @@ static void on_document(void *arg, const struct pk_doc_entry *e, bool enforced)
 		add_lag(r, &(struct lag){ e->source, e->path, "waits", why_waits(r) });
 }
 
-/* Adds what the store lacks and tables still have. */
+/* Adds the documents that are gone from the store and that tables may still have. */
 static void add_gone(struct pk_report *r)
 {
 	static const uint64_t none[2];
@@ -166,7 +167,7 @@ static void write_set(struct pk_report *r, const struct pk_source *s, struct set
 	pk_jw_close(w, '}');
 }
 
-/* Writes the sets of what is asked for, and forgets those of tenants that are gone from here. */
+/* Writes the sets of all sources that are asked for, and forgets the sets of the others. */
 static void write_sets(struct pk_report *r)
 {
 	const struct pk_source *s;
@@ -228,7 +229,7 @@ static void look(void *arg)
 	pk_timer_set(r->look, AGAIN_MS);
 }
 
-/* Waits for a moment of its own: all nodes hear of a change at once. */
+/* Waits for a random moment: all nodes hear of a change at once. */
 void pk_report_soon(struct pk_report *r)
 {
 	pk_timer_hurry(r->look, pk_backoff_ms(0));

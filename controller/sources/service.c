@@ -3,8 +3,8 @@
 
 #include "own.h"
 
-#define PAUSE_MS 20   /* at least so long between two queries */
-#define EACH_MS	 1000 /* an answer uses up so much of the allowance */
+#define PAUSE_MS 20   /* the least time between two queries */
+#define EACH_MS	 1000 /* how much of the allowance an answer uses up */
 #define BURST	 3    /* answers that the allowance holds */
 
 struct pk_http_call *pk_service_start(struct pk_http *http, const struct pk_service_call *call,

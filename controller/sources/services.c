@@ -10,7 +10,7 @@
 
 struct service {
 	struct pk_services *all;
-	struct pk_declared_service declared; /* as the watch was made for it */
+	struct pk_declared_service declared; /* a copy, for which the watch was made */
 	struct pk_catalog_watch *watch;
 	struct pk_instance_table table;
 };
@@ -19,8 +19,8 @@ struct pk_services {
 	struct pk_services_args args;
 	struct service *list[PK_DECLARED_SERVICE_MAX];
 	size_t n;
-	struct pk_name_set *named; /* by the documents */
-	uint64_t named_of;	   /* these documents' number */
+	struct pk_name_set *named; /* names of services in the documents */
+	uint64_t named_of;	   /* the documents' number (pk_docs_number) at that time */
 };
 
 static struct pk_settings *settings_of(const struct pk_services *s)
@@ -62,7 +62,9 @@ static bool is_of_cluster(const struct pk_services *s, const union pk_addr *addr
 	       is_in(c->range, n_range, addr);
 }
 
-/* "_nomad-task-ALLOC-…", as Nomad registers in either catalogue. */
+/*
+ * Returns whether the id is "_nomad-task-ALLOC-…", as Nomad registers services in either catalogue.
+ */
 static bool is_id_of(const char *id, const char *alloc, size_t len)
 {
 	static const char begin[] = "_nomad-task-";
@@ -84,7 +86,10 @@ static bool registers(const struct pk_label_set *labels, const struct pk_declare
 	return false;
 }
 
-/* Returns whether there is an endpoint of that address; *tied: Nomad's record has it register d. */
+/*
+ * Returns whether there is an endpoint with that address; *tied: Nomad's record says that it
+ * registers the service d.
+ */
 static bool is_endpoint(const struct pk_services *s, const struct pk_declared_service *d,
 			const struct pk_instance *said, const union pk_addr *addr, bool *tied)
 {
@@ -144,8 +149,8 @@ static void tell(const struct service *one, const char *event, const struct pk_i
 }
 
 /*
- * Returns the row of the same address: several ports of one address are one, in the state of the
- * best of them.
+ * Returns the row with the same address. Several ports of one address are one, in the best of their
+ * states.
  */
 static const struct pk_instance_row *same_row(const struct pk_instance_table *t,
 					      const struct pk_instance_row *row)
@@ -200,7 +205,7 @@ static struct pk_instance_look look_of(const struct service *one)
 
 typedef void take_fn(struct pk_instance_table *table, const struct pk_instance_look *look);
 
-/* Takes the look by fn, and tells what it changed; returns whether other addresses count. */
+/* Takes an answer by fn and reports what changed; returns whether other addresses count now. */
 static bool take(struct service *one, take_fn *fn, const struct pk_instance_look *look)
 {
 	struct pk_declared_service *d = declared_of(one);
@@ -247,7 +252,9 @@ static void add_named(struct pk_services *s, const struct pk_document *doc)
 	}
 }
 
-/* Reads the documents once for all services, and again when they are others. */
+/*
+ * Returns whether a document names the service; reads the names again once the documents changed.
+ */
 static bool is_named(struct pk_services *s, const struct pk_declared_service *d)
 {
 	uint64_t number = pk_docs_number(s->args.docs);
@@ -270,7 +277,7 @@ static bool is_asked(const struct pk_services *s, const struct pk_declared_servi
 	return d->nomad ? s->args.config->nomad.on : s->args.config->consul.on;
 }
 
-/* Returns whether the operator says that its catalogue isn't asked. */
+/* Returns whether its catalogue was taken out of the configuration. */
 static bool is_off(const struct pk_services *s, const struct pk_declared_service *d)
 {
 	const struct pk_config *c = s->args.config;
@@ -292,7 +299,7 @@ static bool same_within(const struct pk_declared_service *a, const struct pk_dec
 	       memcmp(a->within, b->within, a->n_within * sizeof(*a->within)) == 0;
 }
 
-/* Ends the watches of what is no more declared so, or named by nobody. */
+/* Ends the watches of services whose declaration changed or that no document names any more. */
 static void drop(struct pk_services *s)
 {
 	for (size_t i = s->n; i-- > 0;) {
@@ -327,7 +334,7 @@ static void begin(struct pk_services *s, const struct pk_declared_service *d)
 }
 
 /*
- * What nobody names counts for nothing: it is asked for anew once somebody does. Nor does that
+ * A service that no document names has no instances, and is asked for once one does; nor has one
  * whose catalogue was taken out of the configuration.
  */
 void pk_services_follow(struct pk_services *s)
@@ -336,7 +343,7 @@ void pk_services_follow(struct pk_services *s)
 	bool changed = false;
 
 	drop(s);
-	/* What an address is may have changed with the endpoints. */
+	/* An address may be an endpoint's by now, or no longer. */
 	for (size_t i = 0; i < s->n; i++) {
 		const struct pk_instance_look look = look_of(s->list[i]);
 

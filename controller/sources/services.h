@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The services that the operator declared and some policy in force names: each is watched in its
- * catalogue, and its instances that count go into the settings (struct pk_declared_service).
+ * Watches the services that the operator declared and a policy in force names, each in its
+ * catalogue, and writes the instances that count into the settings (struct pk_declared_service).
  */
 #include "catalog_watch.h"
 #include "docs.h"
@@ -20,15 +20,18 @@ struct pk_services_args {
 	struct pk_model *model;
 	struct pk_journal *journal;
 	bool (*is_own)(void *arg, const union pk_addr *addr); /* an address of this node */
-	pk_loop_fn *changed; /* some instance counts now, or no longer */
+	pk_loop_fn *changed; /* called when an instance came to count, or ceased to */
 	void *arg;
 };
 
 struct pk_services *pk_services_new(const struct pk_services_args *args);
 void pk_services_free(struct pk_services *services);
-/* Says that documents or settings may be others: watches begin and end. */
+/* Says that documents or settings may have changed: watches begin and end. */
 void pk_services_follow(struct pk_services *services);
-/* Believes what the catalogues lack; false: nothing is held. */
+/*
+ * Drops the held instances that catalogues lack, as the operator asked for; returns false where
+ * nothing is held.
+ */
 bool pk_services_release(struct pk_services *services);
 
 /* A declared service as it is watched. */
@@ -38,5 +41,5 @@ struct pk_service_view {
 	const struct pk_instance_table *table; /* NULL likewise */
 	bool named;			       /* a policy in force names it */
 };
-/* Returns whether there is an i-th one. */
+/* Fills in the i-th service; false after the last. */
 bool pk_services_view(struct pk_services *services, size_t i, struct pk_service_view *view);

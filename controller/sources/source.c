@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of a source: when it was asked, when it answered, and why it failed. */
+/* Keeps the state of a source: when it was asked, when it answered, why it failed. */
 #include <stdio.h>
 
 #include "fs.h"

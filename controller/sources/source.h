@@ -8,14 +8,14 @@ enum pk_source_state {
 	PK_SOURCE_OFF,
 	PK_SOURCE_STARTING, /* no answer yet */
 	PK_SOURCE_OK,
-	PK_SOURCE_STALE, /* answered once; what it said then is in force */
+	PK_SOURCE_STALE, /* it answered before; its last good answer stays in force */
 };
 
 /* A source that failed has one of these. */
 enum pk_source_fault {
 	PK_FAULT_SILENT,
-	PK_FAULT_UNASKED, /* it can't be asked: an unreadable token or certificate */
-	PK_FAULT_ANSWER,  /* it answers, and its answer is no good */
+	PK_FAULT_UNASKED, /* it couldn't be asked: an unreadable token or certificate */
+	PK_FAULT_ANSWER,  /* it answered, and the answer is no good */
 };
 
 struct pk_source {
@@ -25,7 +25,7 @@ struct pk_source {
 	uint64_t index;
 	unsigned int errors;   /* failures since start */
 	unsigned int failures; /* failures in a row */
-	uint64_t since;	       /* when it was asked first, as pk_boot_seconds has it */
+	uint64_t since;	       /* when it was asked first, in seconds of pk_boot_seconds */
 	char last_error[320];
 	char detail[160];
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Where nodes, operators and tenants leave word for each other: Consul's KV
+ * The store in which nodes, operators and tenants leave texts for each other: Consul's KV
  * (store_consul.c) or Nomad's Variables (store_vars.c). It has keys with values, each with the
- * store's index at its last change. What is believed of its answers is decided by who asks.
+ * store's index at its last change. What of its answers is believed is decided by the callers.
  */
 #include "conf.h"
 #include "consul.h"
@@ -12,7 +12,7 @@
 #include "loop.h"
 #include "source.h"
 
-#define PK_STORE_HOLDER 64 /* of who holds a key */
+#define PK_STORE_HOLDER 64 /* room for a holder's id */
 
 struct pk_store;
 struct pk_store_call;
@@ -21,28 +21,31 @@ struct pk_store_answer {
 	const char *why; /* why it is no good; NULL: it is */
 	enum pk_source_fault fault;
 	bool refused;	    /* the token may not do that */
-	bool over;	    /* it would be over its budget: why says by what */
-	struct pk_kvs *kvs; /* of pk_store_ask, ordered by key; whoever asked may take them */
+	bool over;	    /* the answer would be over its budget; `why` says by what */
+	struct pk_kvs *kvs; /* of pk_store_ask, ordered by key; the caller may take them */
 	uint64_t index;
-	bool filtered; /* there is more than the token may see */
-	bool older;    /* the store was restored since the wait before */
-	bool done;     /* of a write: no other was first; of a hold: it goes on */
+	bool filtered; /* the token may not see all keys */
+	bool older;    /* the store was restored from a backup since the last wait */
+	/* of a write: it was done, as nobody else was first; of a hold: it goes on */
+	bool done;
 	const char *holder;
 };
-/* The answer is valid during the call only, which comes once, and never after a cancel. */
+/*
+ * Is called once with the answer, never after a cancel. The answer is valid during the call only.
+ */
 typedef void pk_store_fn(void *arg, const struct pk_store_answer *answer);
 
 enum pk_store_what {
 	PK_STORE_KEYS,
 	PK_STORE_NAMES,	 /* no values */
 	PK_STORE_FOLDER, /* names up to the next slash, each once */
-	PK_STORE_NEWS,	 /* as little as can be waited for */
+	PK_STORE_NEWS,	 /* nothing but that there is a change */
 };
 struct pk_store_question {
 	const char *prefix; /* ends with "/" */
 	enum pk_store_what what;
-	bool leaders;		    /* the leader's own answer: no follower's that may lag */
-	struct pk_kv_wait *wait;    /* that was begun; NULL: it doesn't wait */
+	bool leaders;		    /* asks the leader, as a follower may lag */
+	struct pk_kv_wait *wait;    /* begun by the caller; NULL: the question doesn't wait */
 	struct pk_kv_budget budget; /* of PK_STORE_KEYS */
 	size_t cap;		    /* bytes of an answer */
 	unsigned int timeout_ms;
@@ -50,19 +53,21 @@ struct pk_store_question {
 };
 struct pk_store_write {
 	const char *key;
-	const char *value;  /* NULL: the key goes */
-	const char *holder; /* who holds it from then on; NULL: nobody */
-	bool compares;	    /* with the index of its last change; 0: it isn't there */
+	const char *value;  /* NULL: the key is deleted */
+	const char *holder; /* its holder from then on; NULL: it has none */
+	/* only where `modified` is the index of the key's last change; 0: where there is no key */
+	bool compares;
 	uint64_t modified;
 	unsigned int turn;
 };
 
 struct pk_store_ops {
-	const char *origin;    /* docsource.h */
-	const char *name;      /* "Consul", for people */
-	bool waits_end_early;  /* by a restored snapshot, and under the index that was named */
-	size_t text_max;       /* of a value */
-	const char *more_room; /* what to do where a value would be longer */
+	const char *origin; /* the store's name in documents' sources (docsource.h) */
+	const char *name;   /* "Consul", for people */
+	/* a restored snapshot ends waits early, under the index that they named */
+	bool waits_end_early;
+	size_t text_max;       /* most bytes of a value */
+	const char *more_room; /* how to mend a value that is too long */
 	/* Fails for a key that can never be written, whoever asks; value may be NULL. */
 	int (*fits)(const struct pk_store *store, const char *key, const char *value,
 		    struct pk_err *err);
@@ -79,26 +84,30 @@ struct pk_store_ops {
 				      unsigned int turn, pk_store_fn *fn, void *arg,
 				      struct pk_err *err);
 	void (*cancel)(struct pk_store_call *call);
-	/* Asks anew what it asks by itself, by the token of now; NULL: it asks nothing. */
+	/* Asks again, by the token of now, what it asks by itself; NULL: it asks nothing. */
 	void (*renew)(struct pk_store *store);
-	/* Returns whose word it is which nodes hold their keys still; NULL: the keys say it. */
+	/*
+	 * Returns the source that says which nodes still hold their keys; NULL: the keys themselves
+	 * say it.
+	 */
 	const struct pk_source *(*who_lives)(const struct pk_store *store);
 	void (*rule)(const struct pk_store *store, const char *prefix, bool writes,
 		     struct pk_str *out);
 	void (*free)(struct pk_store *store);
 };
-/* A backend's own begins with it. */
+/* The first member of a backend's own struct. */
 struct pk_store {
 	const struct pk_store_ops *ops;
 	char *prefix; /* "picket/v1/default/", of all keys */
 };
 
-/* config outlives them. */
+/* config must outlive them. */
 struct pk_store *pk_store_consul_new(struct pk_http *http, const struct pk_config *config);
 void pk_store_free(struct pk_store *store);
 
 /*
- * Each starts a call. NULL: it can't be started, and err says why. pk_store_cancel takes NULL.
+ * Each of these starts a call. They return NULL where it can't be started, and err says why.
+ * pk_store_cancel takes NULL.
  */
 
 /* Asks for all keys below a prefix. */
@@ -109,7 +118,7 @@ static inline struct pk_store_call *pk_store_ask(struct pk_store *store,
 	return store->ops->ask(store, q, fn, arg, err);
 }
 
-/* Asks the leader for the index that the store has come to. */
+/* Asks the leader for the store's newest index. */
 static inline struct pk_store_call *pk_store_index(struct pk_store *store, const char *prefix,
 						   unsigned int turn, pk_store_fn *fn, void *arg,
 						   struct pk_err *err)
@@ -117,7 +126,7 @@ static inline struct pk_store_call *pk_store_index(struct pk_store *store, const
 	return store->ops->index(store, prefix, turn, fn, arg, err);
 }
 
-/* Asks whether the token is known: an unknown one may be shown nothing, without an error. */
+/* Asks whether the token is known: where it isn't the store may show nothing, without an error. */
 static inline struct pk_store_call *pk_store_check(struct pk_store *store, unsigned int turn,
 						   pk_store_fn *fn, void *arg, struct pk_err *err)
 {
@@ -139,8 +148,8 @@ static inline int pk_store_fits(const struct pk_store *store, const char *key, c
 }
 
 /*
- * Has this node hold keys for as long as it lives. holder is what the call before answered; "":
- * nothing yet.
+ * Makes this node a holder of keys for as long as it lives. holder is what the last call answered;
+ * "": this is the first.
  */
 static inline struct pk_store_call *pk_store_hold(struct pk_store *store, const char *holder,
 						  const char *node, unsigned int turn,
@@ -150,6 +159,6 @@ static inline struct pk_store_call *pk_store_hold(struct pk_store *store, const 
 }
 
 void pk_store_cancel(struct pk_store *store, struct pk_store_call *call);
-/* Writes the rule of an ACL by which a token may read, or write, below the prefix. */
+/* Adds to out the ACL rule by which a token may read, or write, below the prefix. */
 void pk_store_rule(const struct pk_store *store, const char *prefix, bool writes,
 		   struct pk_str *out);

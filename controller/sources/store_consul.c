@@ -13,10 +13,10 @@
 #include "service.h"
 
 #define TIMEOUT_MS 10000
-#define BODY_MAX   (1u << 20)	/* of an answer that is no keys */
-#define TEXT_MAX   (512u << 10) /* of a value, which a server takes that isn't told otherwise */
+#define BODY_MAX   (1u << 20)	/* most bytes of an answer without keys */
+#define TEXT_MAX   (512u << 10) /* most bytes of a value, as a server takes it by default */
 #define MORE_ROOM  "spread the tenant's allocations over more nodes"
-#define TTL	   "60s" /* of a session; Consul ends it up to twice as late */
+#define TTL	   "60s" /* a session's time to live; Consul ends it up to twice as late */
 
 struct consul_store {
 	struct pk_store store;
@@ -98,7 +98,7 @@ static void add_path(struct pk_str *path, const char *key)
 	pk_url_add(path, key, "/");
 }
 
-/* Fills in what every answer says. Returns false where it is no good. */
+/* Fills in what every answer has. Returns false where the answer is no good. */
 static bool is_good(const struct pk_http_reply *reply, bool allow404, char *why, size_t room,
 		    struct pk_store_answer *answer)
 {
@@ -113,7 +113,7 @@ static bool is_good(const struct pk_http_reply *reply, bool allow404, char *why,
 	return false;
 }
 
-/* Checks the index, which every answer of the KV has. */
+/* Reads the index, which every answer of the KV must have. */
 static bool has_index(const struct pk_http_reply *reply, char *why, size_t room,
 		      struct pk_store_answer *answer)
 {
@@ -156,7 +156,7 @@ static const struct pk_stream_table names_table = {
 	.name = "Consul's names", .nodes = nodes, .n = PK_ARRAY_LEN(nodes), .text_max = 1024
 };
 
-/* Takes a name; one that wasn't asked for is none. */
+/* Takes a name; one that wasn't asked for is skipped. */
 static int on_name(void *arg, const struct pk_stream_event *e)
 {
 	struct pk_store_call *c = arg;
@@ -203,8 +203,8 @@ static void on_index(void *arg, const struct pk_http_reply *reply)
 }
 
 /*
- * At the end of a wait Consul answers with all that is asked for, and of all nodes that is much:
- * news are asked for by the folder's name alone. A folder without keys has the index of Consul's
+ * Takes news. A wait ends with all that was asked for, and for all nodes that is much: so the wait
+ * is for the names of the folder alone. The index of a folder without keys is that of Consul's
  * whole store.
  */
 static void on_news(void *arg, const struct pk_http_reply *reply)
@@ -234,7 +234,7 @@ static struct pk_store_call *consul_ask(struct pk_store *store, const struct pk_
 	pk_str_addn(&below, q->prefix, strlen(q->prefix) - (q->what == PK_STORE_NEWS));
 	add_path(&path, below.text);
 	pk_str_addf(&path, "?%s", forms[q->what]);
-	/* Any server may answer: one that lags says what was so milliseconds ago. */
+	/* Any server may answer: it is behind by milliseconds. */
 	pk_str_add(&path, q->leaders ? "&consistent=true" : "&stale=true");
 	if (q->wait && q->wait->index)
 		pk_str_addf(&path, "&index=%lu&wait=%us", q->wait->index, q->wait->seconds);
@@ -252,8 +252,8 @@ static struct pk_store_call *consul_ask(struct pk_store *store, const struct pk_
 }
 
 /*
- * The index of a key that isn't there is that of Consul's whole store, which only goes forward; a
- * prefix's own index goes back when the marks of deleted keys are tidied away.
+ * Asks for the store's index, by a key that isn't there: its index is that of Consul's whole store,
+ * which only rises. The index of a prefix falls when the marks of deleted keys are tidied away.
  */
 static struct pk_store_call *consul_index(struct pk_store *store, const char *prefix,
 					  unsigned int turn, pk_store_fn *fn, void *arg,
@@ -270,7 +270,7 @@ static struct pk_store_call *consul_index(struct pk_store *store, const char *pr
 
 static void on_token(void *arg, const struct pk_http_reply *reply)
 {
-	/* A Consul without ACLs answers 401; nothing was filtered there. */
+	/* A Consul without ACLs answers 401: it hides nothing. */
 	bool known = reply->status == 200 || reply->status == 401;
 	struct pk_store_answer answer = { .fault = PK_FAULT_ANSWER };
 
@@ -348,7 +348,7 @@ static void on_session(void *arg, const struct pk_http_reply *reply)
 	finish(arg, &answer);
 }
 
-/* Takes a session's renewal; one that is over is no error. */
+/* Takes the answer to a session's renewal. That the session is over is no error. */
 static void on_renewed(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_store_answer answer = { 0 };
@@ -360,8 +360,8 @@ static void on_renewed(void *arg, const struct pk_http_reply *reply)
 }
 
 /*
- * Asks for a session. A key of a session that ended can't be taken again within its lock delay, a
- * second.
+ * Asks for a session. A key can't be taken again within the lock delay, a second, after its session
+ * ended.
  */
 static struct pk_store_call *consul_hold(struct pk_store *store, const char *holder,
 					 const char *node, unsigned int turn, pk_store_fn *fn,

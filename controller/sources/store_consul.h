@@ -3,8 +3,5 @@
 /* Consul's KV as a store (store.h). */
 #include "store.h"
 
-/*
- * Writes why Consul gave no session, and what can be done about it. Returns false where it gave
- * one.
- */
+/* Writes why Consul gave no session and how to mend it. Returns false where it gave one. */
 bool pk_consul_no_session(const struct pk_http_reply *reply, char *why, size_t room);

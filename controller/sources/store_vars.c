@@ -11,7 +11,7 @@
 #include "own.h"
 #include "store_vars_private.h"
 
-#define SLICE_NS 10000000 /* a turn of serving; between two, others are served */
+#define SLICE_NS 10000000 /* most time of one turn of serving; between two others are served */
 
 struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *call, pk_http_fn *fn,
 				void *arg, struct pk_err *err)
@@ -37,7 +37,7 @@ struct vars_call *vars_call_new(struct vars_store *v, enum vars_kind kind, pk_st
 	c->fn = fn;
 	c->arg = arg;
 	c->number = 1;
-	c->pass = v->pass; /* whoever made it has all looked at anew */
+	c->pass = v->pass; /* it counts as looked at in this pass */
 	LIST_INSERT_HEAD(&v->calls, c, link);
 	return c;
 }
@@ -55,7 +55,7 @@ void vars_call_free(struct vars_call *c)
 
 void vars_finish(struct vars_call *c, const struct pk_store_answer *answer)
 {
-	own_mem char *holder = PK_MOVE(c->holder, NULL); /* the answer has it */
+	own_mem char *holder = PK_MOVE(c->holder, NULL); /* freed after the answer, which has it */
 	pk_store_fn *fn = c->fn;
 	void *arg = c->arg;
 
@@ -78,7 +78,7 @@ void vars_fail(struct vars_store *v, const char *key, const struct pk_store_answ
 	struct vars_call *c, *next;
 	LIST_HEAD(, vars_call) failing = { NULL };
 
-	/* The callbacks ask anew, which isn't to fail with this one. */
+	/* The callbacks may make new calls, which don't fail with these. */
 	for (c = LIST_FIRST(&v->calls); c; c = next) {
 		next = LIST_NEXT(c, link);
 		if (!waits_for(c, key))
@@ -114,7 +114,7 @@ static int by_key(const void *a, const void *b)
 	return strcmp(((const struct pk_kv *)a)->key, ((const struct pk_kv *)b)->key);
 }
 
-/* Cuts names behind the next slash, keeps each once, and adds what is in no key's place at all. */
+/* Cuts names after the next slash, keeps each once, and adds the keys at no document's place. */
 static void fold(struct pk_kvs *kvs, const struct vars_call *c)
 {
 	struct pk_kvs folded = { .list = pk_alloc((kvs->n + 1) * sizeof(*kvs->list)) };
@@ -163,7 +163,9 @@ static void answer_keys(struct vars_call *c)
 	vars_finish(c, &answer);
 }
 
-/* Returns whether a question's values are read, or are too many; has the next one read. */
+/*
+ * Returns whether all values of a question are read, or are too many; else has the next one read.
+ */
 static bool has_values(struct vars_call *c)
 {
 	struct var *var = vars_unread(c);
@@ -176,7 +178,7 @@ static bool has_values(struct vars_call *c)
 	return !var && c->v->knows_nodes;
 }
 
-/* Answers a question if all that it takes is there. */
+/* Answers a question if it can be answered by now. */
 static void serve_ask(struct vars_call *c)
 {
 	bool gone;
@@ -210,8 +212,8 @@ static void serve(struct vars_call *c)
 }
 
 /*
- * Serves all calls, each once, in turns: an answer may end others, or make new ones, whose pass is
- * the next. Returns whether all had theirs.
+ * Serves all calls, each once in a pass, in turns. An answer may end calls and make new ones, which
+ * are for the next pass. Returns whether the pass is done.
  */
 static bool serve_calls(struct vars_store *v)
 {
@@ -254,7 +256,7 @@ static void serve_all(void *arg)
 		pk_timer_hurry(v->serve_timer, first - now);
 }
 
-/* Has the call answered by a list that is asked for from now on. */
+/* Makes the call wait for a list that is asked for from now on. */
 static void await_list(struct vars_call *c)
 {
 	c->number = c->v->number + 1;
@@ -292,7 +294,10 @@ static struct pk_store_call *vars_index(struct pk_store *store, const char *pref
 	return (struct pk_store_call *)c;
 }
 
-/* Every answer that lacks something was tried already: an unknown token fails there. */
+/*
+ * Nothing is to be done: each answer that lacks something has tried the token already, and an
+ * unknown one fails there.
+ */
 static struct pk_store_call *vars_check(struct pk_store *store, unsigned int turn, pk_store_fn *fn,
 					void *arg, struct pk_err *err)
 {
@@ -361,7 +366,7 @@ static void vars_free(struct pk_store *store)
 	free(v);
 }
 
-/* Has those answered who wait for this node's own keys: it lives. */
+/* Wakes the calls that wait for keys that this node holds, as it is known now. */
 static void stir_own(struct vars_store *v)
 {
 	v->stirs++;
@@ -417,7 +422,7 @@ struct pk_store *pk_store_vars_new(struct pk_loop *loop, struct pk_http *http,
 	if (!v->store.prefix)
 		abort();
 	v->loop = loop;
-	v->stirs = 1; /* of a wait 0 is that it was told nothing */
+	v->stirs = 1; /* from 1, since 0 means that a wait was told nothing */
 	v->changes = 1;
 	v->http = http;
 	v->config = config;

@@ -9,7 +9,7 @@
 #include "own.h"
 #include "store_vars_private.h"
 
-#define WAIT_S	 20 /* a restored snapshot ends no wait: it shows by the next answer */
+#define WAIT_S	 20 /* a restored snapshot ends no wait, and shows only by the next answer */
 #define BODY_MAX (64u << 20)
 
 static bool on_bytes(void *arg, const char *bytes, size_t n)

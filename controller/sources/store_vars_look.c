@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Says when a question is to be answered, and what it lacks for that. Values are read one by one,
- * and a variable is looked at once for all of them.
+ * Says when a question is to be answered, and which value is to be read for it next. Values are
+ * read one by one; each variable is looked at once for all of them.
  */
 #include <string.h>
 

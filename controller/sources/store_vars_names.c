@@ -7,8 +7,8 @@
 #include "own.h"
 #include "store_vars_private.h"
 
-#define FORGET_MS  600000 /* what went is known for so long: no question is older */
-#define STRAYS_MAX 4	  /* of them, by name */
+#define FORGET_MS  600000 /* how long a variable that went is remembered; no question is older */
+#define STRAYS_MAX 4	  /* the most stray keys that are named */
 
 static void var_free(struct vars_store *v, struct var *var)
 {
@@ -26,7 +26,10 @@ static void stray(struct vars_store *v, const struct pk_var_name *name)
 			    name->path, name->namespace);
 }
 
-/* Returns a tenant's budget of such keys ("policies/tenants/acme"); NULL: it is no tenant's. */
+/*
+ * Returns the budget of the key's tenant, by the folder "policies/tenants/acme"; NULL: the key is
+ * no tenant's.
+ */
 static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 {
 	static const char *const folders[] = { "policies/tenants/", "status/tenants/" };
@@ -50,8 +53,8 @@ static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 }
 
 /*
- * Returns whether a key is none of this node's business: what another node tells a tenant, and the
- * history of documents.
+ * Returns whether the key doesn't concern this node: it is what another node tells a tenant, or a
+ * document's history.
  */
 static bool is_anothers(const struct vars_store *v, const char *key)
 {
@@ -64,9 +67,9 @@ static bool is_anothers(const struct vars_store *v, const char *key)
 }
 
 /*
- * Returns whether a list has room for a key. A tenant's budget is his own, so that no name that he
- * makes costs another's; of his documents one more than he may have is taken, by which they are
- * over. The operators' keys are all taken, or the list is no good.
+ * Returns whether a list has room for a key. Each tenant has a budget of his own, so no name that
+ * he makes costs another's. One document more than he may have is taken, by which he is seen to be
+ * over. Where the operators' keys don't fit the list is no good.
  */
 static bool has_room(struct vars_store *v, const char *key)
 {
@@ -94,7 +97,7 @@ static struct var *var_of(struct vars_store *v, const char *key)
 static void note(struct vars_store *v, struct var *var, const struct pk_var_name *name)
 {
 	v->went_back |= !var->gone && name->modified < var->modified;
-	/* The index is told once the list is whole. */
+	/* The index is noted once the list is whole. */
 	if (var->gone || var->modified != name->modified) {
 		var->touched = UINT64_MAX;
 		v->changes++;
@@ -117,7 +120,7 @@ void vars_name(void *arg, const struct pk_var_name *name)
 		stray(v, name);
 		return;
 	}
-	/* Whoever may write in another namespace is nobody here. */
+	/* Keys in other namespaces than the key's own don't count: others may write there. */
 	pk_vars_namespace(v->store.prefix, key.text, v->home, &namespace);
 	if (strcmp(namespace.text, name->namespace) != 0) {
 		stray(v, name);
@@ -149,7 +152,7 @@ void vars_names_begin(struct vars_store *v)
 	forget_budgets(v);
 }
 
-/* Notes under which index a variable changed, or that the list lacks it: then nothing is kept. */
+/* Notes the index at which a variable changed or went; of one that went nothing else is kept. */
 static void settle(struct vars_store *v, struct var *var, uint64_t index, uint64_t now)
 {
 	struct vars_budget *b;
@@ -174,7 +177,10 @@ static void settle(struct vars_store *v, struct var *var, uint64_t index, uint64
 		b->gone++;
 }
 
-/* Forgets what went long ago, and of a tenant's the most of what went before now. */
+/*
+ * Forgets variables that went long ago, and of one tenant's those that went first where there are
+ * too many.
+ */
 static void forget(struct vars_store *v, uint64_t index, uint64_t now)
 {
 	struct var *var, *next;
@@ -187,7 +193,9 @@ static void forget(struct vars_store *v, uint64_t index, uint64_t now)
 			continue;
 		if (b)
 			b->gone--;
-		/* An asker is told of it no more, and so tries before he believes. */
+		/*
+		 * A question from before that can't be told that it went: it tries the token first.
+		 */
 		if (v->forgot < var->touched)
 			v->forgot = var->touched;
 		var_free(v, var);

@@ -8,8 +8,9 @@
 #include "own.h"
 #include "store_vars_private.h"
 
-#define NODES_MS  10000 /* at least, between two answers: each names all nodes */
-#define NODES_S	  60	/* a node's state may not change for long, and a restored one shows then */
+#define NODES_MS 10000 /* least time between two answers, which name all nodes */
+/* longest wait: no node's state may change for long, and a restored snapshot shows only then */
+#define NODES_S	  60
 #define NODES_MAX (16u << 20)
 
 void vars_nodes_fresh(struct vars_store *v)
@@ -67,7 +68,9 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return pk_vars_nodes_feed(v->nodes_reader, bytes, n, &v->nodes_error) == 0;
 }
 
-/* Returns whether the list is no truth: one that lacks this node may lack others that live. */
+/*
+ * Returns whether the list can't be true: it lacks this very node, and may lack others that live.
+ */
 static bool is_no_truth(struct vars_store *v, const struct pk_http_reply *reply)
 {
 	struct pk_err *err = &v->nodes_error;
@@ -87,7 +90,7 @@ static bool is_no_truth(struct vars_store *v, const struct pk_http_reply *reply)
 	return *err->text;
 }
 
-/* Whoever was heard of lives, as far as is known, until Nomad says otherwise. */
+/* Takes a failure: nodes that were heard of count as alive until Nomad says otherwise. */
 static void failed(struct vars_store *v, enum pk_source_fault fault, const char *why)
 {
 	const struct pk_store_answer answer = { .why = why, .fault = fault };
@@ -102,7 +105,7 @@ static void failed(struct vars_store *v, enum pk_source_fault fault, const char 
 		vars_fail(v, NULL, &answer);
 }
 
-/* Has those answered who wait for the keys of a node that came to live, or ceased to. */
+/* Wakes the calls that wait for keys of a node that came to live, or ceased to. */
 static void stir(struct vars_store *v)
 {
 	v->stirs++;
@@ -131,7 +134,7 @@ static void on_nodes(void *arg, const struct pk_http_reply *reply)
 
 	v->nodes_call = NULL;
 	if (is_no_truth(v, reply)) {
-		/* A server that lags may say so, too. */
+		/* A server that lags may lack it: ask the leader. */
 		v->nodes_history.sure = true;
 		failed(v, PK_FAULT_ANSWER, v->nodes_error.text);
 	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
@@ -145,8 +148,8 @@ static void on_nodes(void *arg, const struct pk_http_reply *reply)
 }
 
 /*
- * Asks for all nodes once any of them changes. What isn't ready can't be asked for alone: one that
- * is in no list any more isn't ready either.
+ * Waits for a change of any node, and asks for all. Nomad can't be asked for those alone that
+ * aren't ready, and one that is in no list isn't ready either.
  */
 static void ask_nodes(void *arg)
 {
@@ -180,7 +183,8 @@ const struct pk_source *vars_knows_who_lives(const struct pk_store *store)
 void vars_nodes_begin(struct vars_store *v)
 {
 	v->nodes_timer = pk_timer_new(v->loop, ask_nodes, v);
-	v->nodes_history.sure = true; /* nothing was seen yet by which one that lags is known */
+	/* the first answer is the leader's: nothing is known yet by which one that lags shows */
+	v->nodes_history.sure = true;
 	pk_source_start(&v->nodes_source);
 	pk_timer_set(v->nodes_timer, 0);
 }

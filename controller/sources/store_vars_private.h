@@ -14,18 +14,20 @@
 #include "vars.h"
 
 #define VARS_TIMEOUT_MS 10000
-#define VARS_HOME_MAX	65536 /* keys of the operators and of nodes */
-#define VARS_TOLD_MAX	512   /* keys of what this node tells a tenant, with those that are to go */
+#define VARS_HOME_MAX	65536 /* most keys of operators and nodes */
+/* most keys of what this node tells a tenant, with those that are to go */
+#define VARS_TOLD_MAX 512
 
 struct var {
 	char *key;
-	uint64_t created, modified; /* as the list says */
-	uint64_t next;		    /* to compare with at the next write */
+	uint64_t created, modified; /* indexes, from the list */
+	uint64_t next;		    /* the index to compare with at the next write */
 	uint64_t touched;	    /* the list's index when it came, changed or went */
-	uint64_t stirred;	    /* stirs, as its holder was last said to live or not to */
-	char *value;		    /* NULL: it has none, or it isn't read */
-	char *holder;		    /* NULL: nobody */
-	uint64_t read;		    /* modified of what is read; 0: nothing */
+	/* the store's `stirs` when its holder came to live, or ceased to */
+	uint64_t stirred;
+	char *value;   /* NULL: none was read */
+	char *holder;  /* NULL: nobody */
+	uint64_t read; /* the index of the value that was read; 0: none was */
 	bool seen, gone;
 	uint64_t gone_ms;
 	UT_hash_handle hh;
@@ -43,13 +45,13 @@ struct vars_budget { /* what a tenant has in one list below a folder */
 	UT_hash_handle hh;
 };
 
-/* What a question finds among the variables; it is found anew once they change. */
+/* What a question finds among the variables; searched again when they change. */
 struct vars_look {
-	uint64_t changes; /* the store's, as it was found */
-	bool due, gone;	  /* one that it waits for changed; went */
+	uint64_t changes; /* the store's `changes` at that search */
+	bool due, gone;	  /* a variable that it waits for changed; went */
 	size_t n;	  /* its keys */
-	struct var *next; /* those before it are read, */
-	size_t text;	  /* and so long */
+	struct var *next; /* values of all keys before it are read */
+	size_t text;	  /* bytes of these values */
 };
 
 enum vars_kind { VARS_ASK, VARS_INDEX, VARS_SAY, VARS_WRITE };
@@ -63,15 +65,15 @@ struct vars_call {
 	bool leaders;
 	struct pk_kv_wait *wait;
 	struct pk_kv_budget budget;
-	uint64_t index;	      /* that is waited behind; 0: it doesn't wait */
-	uint64_t deadline_ms; /* of the wait */
-	uint64_t number;      /* of the first list that answers it */
-	uint64_t pass;	      /* the last that looked at it */
+	uint64_t index;	      /* waits for a change past it; 0: it doesn't wait */
+	uint64_t deadline_ms; /* of the wait (loop time) */
+	uint64_t number;      /* the number of the first list that may answer it */
+	uint64_t pass;	      /* the last pass that looked at it */
 	struct vars_look look;
-	bool tried, hidden;	   /* what the token may see; it may not see all */
-	struct pk_http_call *http; /* of a trial, or a write */
+	bool tried, hidden;	   /* tried: the token was tried; hidden: it may not see all */
+	struct pk_http_call *http; /* the request of a trial or a write */
 	char *key;		   /* of a write */
-	char *holder;		   /* of VARS_SAY: the answer; NULL: not yet */
+	char *holder;		   /* of VARS_SAY: its answer; NULL: there is none yet */
 	bool done;
 	pk_store_fn *fn;
 	void *arg;
@@ -86,9 +88,12 @@ struct vars_store {
 		*node; /* the operators' namespace; this node's name as the last part of a key */
 	char *id;      /* of this node; NULL: not known */
 	struct var *vars;
-	struct vars_node *nodes, *heard; /* those that count; of the answer under way */
+	struct vars_node *nodes, *heard; /* ready nodes; those of the answer that is being read */
 	struct vars_budget *budgets;
-	struct pk_str strays, found; /* keys that are in no key's place; of the list under way */
+	/*
+	 * keys at which no key of ours can be: known ones, and those of the list that is being read
+	 */
+	struct pk_str strays, found;
 	size_t n_strays, n_found, n_home;
 	LIST_HEAD(, vars_call) calls;
 	struct pk_timer *list_timer, *serve_timer, *nodes_timer;
@@ -99,22 +104,22 @@ struct vars_store {
 	struct pk_source nodes_source;
 	int result;
 	struct pk_pace pace;
-	uint64_t number, answered; /* of the list that is under way or was last; that was good */
+	uint64_t number, answered; /* number: of the last list; answered: of the last good one */
 	uint64_t index, restored;
 	struct pk_history nodes_history;
-	uint64_t forgot;   /* the latest index of what went and isn't kept any more */
+	uint64_t forgot;   /* the highest index of a variable that went and was forgotten */
 	uint64_t stirs;	   /* how often a node came to live, or ceased to */
 	uint64_t served;   /* calls that ended */
 	uint64_t pass;	   /* looks at all calls */
 	bool serving;	   /* a pass has calls left for the next turn */
 	bool again;	   /* and another is due */
-	uint64_t changes;  /* of what a question may find among the variables */
-	uint64_t looked;   /* variables that were looked at for questions */
-	bool went_back;	   /* this list shows that the store is older than it was */
-	bool fresh, waits; /* the next list is to answer at once; the one under way waits */
+	uint64_t changes;  /* raised when questions may find something else among the variables */
+	uint64_t looked;   /* how many variables were looked at for questions */
+	bool went_back;	   /* the list shows that the store is older than it was */
+	bool fresh, waits; /* fresh: the next list is not to wait; waits: this one waits */
 	bool knows_nodes;
 	unsigned int failures;
-	char *reading; /* the key of read */
+	char *reading; /* the key that is being read */
 };
 
 struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *call, pk_http_fn *fn,
@@ -133,22 +138,22 @@ struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_w
 int vars_fits(const struct pk_store *store, const char *key, const char *value, struct pk_err *err);
 /* Returns whether a key is below the call's prefix. */
 bool vars_is_below(const struct vars_call *c, const char *key);
-/* Returns whether it is time to answer; what is gone makes the token be tried first. */
+/* Returns whether it is time to answer the call; with *gone the token is to be tried first. */
 bool vars_is_due(struct vars_call *c, bool *gone);
-/* Returns a variable whose value the answer lacks; NULL: none. */
+/* Returns a variable whose value is still to be read for the answer; NULL: none is. */
 struct var *vars_unread(struct vars_call *c);
-/* Returns whether there is more than the call may have, as far as values are read; says by what. */
+/* Returns whether the values read so far are over the call's budget; `why` says by what. */
 bool vars_is_over(struct vars_call *c, struct pk_str *why);
-/* Has all calls looked at soon. */
+/* Looks at all calls soon. */
 void vars_serve_soon(struct vars_store *v);
-/* Fails every call that waits for a key, or, with NULL, for the list. */
+/* Fails every call that waits for the key, or with NULL for the list. */
 void vars_fail(struct vars_store *v, const char *key, const struct pk_store_answer *answer);
 void vars_finish(struct vars_call *c, const struct pk_store_answer *answer);
-/* Returns whether this node, or another that is ready, is the holder; NULL: nobody is. */
+/* Returns whether the holder is this node or another that is ready; false for NULL. */
 bool vars_lives(const struct vars_store *v, const char *holder);
 /*
- * One list: its begin; each name (arg: the store); its end, with the index under which all changes
- * are seen. One that broke off is no word of what it lacks.
+ * Take one list: its begin, each name (arg: the store), its end with the list's index. A list that
+ * broke off says nothing of the variables that it lacks.
  */
 void vars_names_begin(struct vars_store *v);
 void vars_name(void *arg, const struct pk_var_name *name);
@@ -158,13 +163,13 @@ void vars_names_free(struct vars_store *v);
 /* Begins to keep the list and the nodes, and ends that. */
 void vars_list_begin(struct vars_store *v);
 void vars_list_end(struct vars_store *v);
-/* Has a list asked for at once. */
+/* Asks for a list at once. */
 void vars_list_fresh(struct vars_store *v);
 /* Begins to keep the nodes, and ends that. */
 void vars_nodes_begin(struct vars_store *v);
 void vars_nodes_end(struct vars_store *v);
 const struct pk_source *vars_knows_who_lives(const struct pk_store *store);
-/* Has the leader asked for the nodes at once: what was heard of them may be of another history. */
+/* Asks the leader for the nodes at once: those known may be of another history. */
 void vars_nodes_fresh(struct vars_store *v);
 /* Begins to read a value. */
 void vars_read(struct vars_store *v, struct var *var);

@@ -8,9 +8,9 @@
 #include "own.h"
 #include "store_vars_private.h"
 
-#define BODY_MAX (1u << 20) /* 64 KiB of items, as JSON escapes them */
+#define BODY_MAX (1u << 20) /* most bytes of an answer: 64 KiB of items, escaped as JSON */
 
-/* Notes what was read. One that can't be read has no value, and isn't asked for again. */
+/* Takes a variable's value. A variable that can't be read gets none, and isn't asked for again. */
 static void take(struct vars_store *v, struct var *var, struct pk_var *got)
 {
 	free(var->value);
@@ -37,7 +37,7 @@ static void on_var(void *arg, const struct pk_http_reply *reply)
 	HASH_FIND_STR(v->vars, key, var);
 	if (!var || var->gone) {
 		vars_serve_soon(v);
-	} else if (reply->status == 404) { /* it went since it was listed */
+	} else if (reply->status == 404) { /* it was deleted after it was listed */
 		vars_list_fresh(v);
 	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
 		snprintf(why + strlen(why), sizeof(why) - strlen(why), ", of variable %.100s", key);
@@ -75,7 +75,7 @@ void vars_read(struct vars_store *v, struct var *var)
 	vars_fail(v, var->key, &answer);
 }
 
-/* Takes Nomad's word on a variable that isn't there: 404 says that the token may read there. */
+/* Takes the answer about a variable that isn't there: 404 means that the token may read there. */
 static void on_tried(void *arg, const struct pk_http_reply *reply)
 {
 	struct vars_call *c = arg;

@@ -9,7 +9,8 @@
 
 #define ANSWER_MAX (1u << 20)
 
-/* Takes what is there now in place of what was written, so that the next write is compared with it.
+/*
+ * Takes from the answer to a write what is there now, so that the next write is compared with it.
  */
 static void note_written(struct vars_call *c, const struct pk_http_reply *reply)
 {
@@ -20,7 +21,7 @@ static void note_written(struct vars_call *c, const struct pk_http_reply *reply)
 	if (!var) {
 		var = pk_alloc(sizeof(*var));
 		var->key = pk_strdup(c->key);
-		var->gone = true; /* as far as the list says */
+		var->gone = true; /* until a list says otherwise */
 		var->gone_ms = pk_loop_now(c->v->loop);
 		HASH_ADD_KEYPTR(hh, c->v->vars, var->key, strlen(var->key), var);
 	}

@@ -7,27 +7,28 @@
 #include "service.h"
 
 #define WAIT_S	   60
-#define POLL_MS	   15000 /* between two questions that don't wait */
-#define HASTY_MS   1000	 /* an answer that has no news sooner than that didn't wait for any */
-#define NEVER_MS   60000 /* between two questions about a token that was never known */
+#define POLL_MS	   15000 /* between two questions to a service that doesn't wait */
+#define HASTY_MS   1000	 /* an answer without news that comes sooner didn't wait */
+#define NEVER_MS   60000 /* between two questions where the service never knew the token */
 #define TIMEOUT_MS 10000
-#define ANSWER_MAX (1u << 20) /* a token's policies and roles are in it */
+/* most bytes of an answer, which has the token's policies and roles */
+#define ANSWER_MAX (1u << 20)
 
 struct pk_token_watch {
 	struct pk_token_watch_args args;
 	struct pk_timer *timer;
 	struct pk_http_call *call;
 	struct pk_pace pace;
-	uint64_t index; /* to ask behind; 0: the next question doesn't wait */
+	uint64_t index; /* the next question waits for a change past it; 0: it doesn't wait */
 	uint64_t asked_ms;
 	unsigned int errors, failures;
-	bool was_known; /* or the service has no word on it */
+	bool was_known; /* the service knew it once, or says nothing of such tokens */
 	bool is_lost;
 };
 
 /*
- * Returns when to ask again. Consul waits with its answer; Nomad answers at once, whatever index is
- * named.
+ * Returns the pause until the next question. Consul waits with its answer; Nomad answers at once,
+ * whatever index is named.
  */
 static uint64_t pause_ms(struct pk_token_watch *w, uint64_t index)
 {
@@ -53,7 +54,7 @@ static void known(struct pk_token_watch *w, uint64_t index)
 	taken(w);
 }
 
-/* Takes note that the service has no word on this token: a workload's own, or ACLs are off. */
+/* Notes that the service says nothing of this token: it is a workload's own, or ACLs are off. */
 static void no_kind(struct pk_token_watch *w)
 {
 	w->index = 0;
@@ -62,7 +63,7 @@ static void no_kind(struct pk_token_watch *w)
 	taken(w);
 }
 
-/* A wait's answer is about the token that it was asked with: the file may have another by now. */
+/* Takes a refusal. After a wait the file may have another token by now: ask again first. */
 static void refused(struct pk_token_watch *w)
 {
 	if (PK_MOVE(w->index, 0)) {
@@ -77,9 +78,8 @@ static void refused(struct pk_token_watch *w)
 }
 
 /*
- * Returns whether the service knows no token of this kind. Nomad answers 404 for a workload's own
- * one that is good, 403 for one that was revoked; with ACLs off Consul answers 401, Nomad without
- * an index.
+ * Returns whether the service says nothing of such tokens. Nomad answers 404 for a good workload's
+ * token, 403 for a revoked one. With ACLs off Consul answers 401, Nomad without an index.
  */
 static bool is_no_kind(const struct pk_token_watch *w, const struct pk_http_reply *reply)
 {
