@@ -16,12 +16,8 @@
 #include "own.h"
 #include "str.h"
 
-#define SETTLE_MS                                                                                  \
-/*
-	 * how long a file that went may still come back: an editor renames it away, then writes it
-	 * anew
-	 */
-15
+/* how long a file that went may come back: an editor renames it away, then writes it anew */
+#define SETTLE_MS  15
 #define STEP_MS	   100	/* between two looks; where both lack the same files the act has ended */
 #define ACT_MS	   2000 /* an act that lasts longer is judged by what is gone so far */
 #define LATER_MS   1000 /* until a new file that nobody closed is read */
@@ -34,7 +30,7 @@
 	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define ABOVE (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
 
-	struct seen {
+struct seen {
 	char *name;
 	struct timespec mtime, ctime;
 	off_t size;

@@ -8,9 +8,10 @@
 #include "service_call.h"
 
 /*
- * Several addresses are one service: a failure leads to the next. The token file is read for each request, so
- * a rotated token counts at once. header is "X-Nomad-Token" or "X-Consul-Token". Returns NULL where
- * the request can't be started; why (room for PK_ADDR_TEXT or more) says the reason.
+ * Several addresses are one service: a failure leads to the next. The token file is read for each
+ * request, so a rotated token counts at once. header is "X-Nomad-Token" or "X-Consul-Token".
+ * Returns NULL where the request can't be started; why (room for PK_ADDR_TEXT or more) says the
+ * reason.
  */
 struct pk_service_call {
 	const struct pk_service *service;
