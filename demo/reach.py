@@ -18,14 +18,14 @@ class Cell:
         return (self.verdict, self.reason) == (other.verdict, other.reason)
 
 
-def _events(node):
-    """The denials that picketd knows of, newest last."""
+def denials(node, start):
+    """Those since that time that picketd knows of, newest last."""
     answer = node.api_text("/v1/flows?last=2000")
     records = [json.loads(line) for line in answer.splitlines() if line.strip()]
-    return [r for r in records if r.get("verdict") == "denied"]
+    return [r for r in records if r.get("verdict") == "denied" and r["time"] >= start]
 
 
-def _reason(events, source, target, protocol):
+def reason(events, source, target, protocol):
     for event in reversed(events):
         if ((event["source"] or {}).get("ip") == source and event["protocol"] == _WIRE[protocol]
                 and (event["destination"] or {}).get("ip") == target):
@@ -51,10 +51,10 @@ def table(node, guests, targets):
         cells[key] = Cell("allowed", "ok") if reached else None
 
     def explained():
-        events = [e for e in _events(node) if e["time"] >= start]
+        events = denials(node, start)
         for (source, target, protocol), cell in cells.items():
             if cell is None:
-                cells[source, target, protocol] = _reason(
+                cells[source, target, protocol] = reason(
                     events, targets[source], targets[target], protocol)
         return all(cells.values())
 

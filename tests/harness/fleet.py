@@ -42,12 +42,11 @@ class Fleet(Cluster):
         """All agents, then picketd on each node, which knows the others."""
         self.start_server()
         self.bootstrap()
-        for node in self.nodes:
+        for node in self.nodes:		# side by side, each agent and picketd
             self.give_tokens(node)
             self.start_client(node)
-        wait_for(self.clients_ready, lambda: f"Nomad's clients\n{self.log(self.nodes[0].name)}", 240)
-        for node in self.nodes:
             node.start_picketd(self.config(node), wait=False)
+        wait_for(self.clients_ready, lambda: f"Nomad's clients\n{self.log(self.nodes[0].name)}", 240)
         for node in self.nodes:
             node.picketd_serves()
         for node in self.nodes:

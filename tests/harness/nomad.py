@@ -13,6 +13,7 @@ import subprocess
 import urllib.parse
 
 from . import netns
+from .fabric import ELECTS_AT_ONCE
 from .shell import Failed, TREE, binary, run, wait_for
 
 CLIENT, SERVER, CONSUL = 4646, 4656, 8500
@@ -129,7 +130,7 @@ class Cluster:
     def start_consul(self):
         self._agent("consul", [self.consul, "agent", "-server", "-bootstrap-expect=1",
                                f"-data-dir={self.data}/consul", f"-bind={self.address}",
-                               f"-node={self.node.name}", "-client=127.0.0.1", "-log-level=warn",
+                               f"-node={self.node.name}", "-client=127.0.0.1", "-log-level=warn", *ELECTS_AT_ONCE,
                                "-disable-host-node-id"])
         wait_for(lambda: self._answers("consul", CONSUL, "/v1/status/leader", lambda a: a),
                  "Consul's leader", timeout=180, pause=0.2)
