@@ -295,9 +295,9 @@ class Runner:
                      5400)
 
     def e2e(self):
-        """One lane: its guests take a processor each."""
+        """Its guests take a processor each while they boot; the rest of its time is waiting for Nomad and Consul."""
         self.run("peers-nomad", ["scripts/peers", "nomad"], 1800)
-        self.pytest("e2e", 2400)
+        self.pytest("e2e", 2400, lanes=CORES)
 
     def package(self):
         self.pytest("package", 2400, ["tests/package"], select="not machine")
