@@ -21,6 +21,7 @@
 #define PK_TENANT_NOTES_MAX 8 /* errors and warnings of a tenant's document that are kept */
 
 struct pk_docs;
+struct pk_docs_ahead;
 
 /* Where a document is from: the entry of one lasts as long as its source names it. */
 struct pk_doc_origin {
@@ -28,6 +29,7 @@ struct pk_doc_origin {
 	const char *path;	 /* absolute, or "consul:KEY", "nomad:KEY": unique in the source */
 	const char *tenant_name; /* of the origin; NULL: the operator's */
 	uint64_t index;		 /* index of its last change; 0: the source has none */
+	struct pk_docs_ahead *ahead; /* what was read ahead of its source; NULL: nothing */
 };
 
 struct pk_doc_entry {
@@ -76,6 +78,22 @@ const char *pk_docs_lost_tenant(const struct pk_docs *docs, size_t i);
 bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_origin *origin, const char *text,
 		   size_t len);
 bool pk_docs_unreadable(struct pk_docs *docs, const struct pk_doc_origin *origin, const char *why);
+
+/*
+ * Where a source has many documents at once, their texts are read ahead, some in each turn of the
+ * loop, and offered together once all are read: nobody sees half of what a source says in one
+ * answer. Reading ahead changes nothing that is in force. It returns what it took, of
+ * PK_DOCS_TURN that a turn has. An offer of another text reads that one.
+ */
+#define PK_DOCS_TURN 1024
+struct pk_docs_ahead *pk_docs_ahead_new(void);
+size_t pk_docs_read_ahead(const struct pk_docs *docs, struct pk_docs_ahead *ahead,
+			  const struct pk_doc_origin *origin, const char *text, size_t len);
+/* Counts what was read and not offered. */
+size_t pk_docs_ahead_count(const struct pk_docs_ahead *ahead);
+/* Forgets that. */
+void pk_docs_ahead_clear(struct pk_docs_ahead *ahead);
+void pk_docs_ahead_free(struct pk_docs_ahead *ahead);
 
 /* A whole look at a source. */
 struct pk_docs_look {

@@ -117,7 +117,6 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_origin *origin, con
 		   size_t len)
 {
 	struct pk_doc_entry *e = docs_entry_of(docs, origin);
-	struct pk_doc_source src = docs_source_of(origin);
 	own_document *doc = NULL;
 	bool first = !e->confirmed, back = docs_set_held(docs, e, NULL);
 	uint64_t hash[2];
@@ -134,9 +133,7 @@ bool pk_docs_offer(struct pk_docs *docs, const struct pk_doc_origin *origin, con
 	free(PK_MOVE(e->namesake, NULL));
 	pk_doc_notes_done(&e->notes);
 	e->over = false;
-	memset(&e->notes, 0, sizeof(e->notes));
-	e->notes.max = pk_source_namespace(e->source) ? PK_TENANT_NOTES_MAX : 0;
-	if (pk_document_parse(&src, text, len, &doc, &e->notes) < 0) {
+	if (docs_read(origin, text, len, hash, &doc, &e->notes) < 0) {
 		docs_refuse(e, NULL);
 		return true;
 	}

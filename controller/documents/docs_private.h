@@ -84,6 +84,9 @@ void docs_text_add(char ***list, size_t *n, size_t *room, char *text);
 void docs_texts_free(char ***list, size_t *n);
 struct pk_doc_entry *docs_entry_of(struct pk_docs *docs, const struct pk_doc_origin *origin);
 struct pk_doc_source docs_source_of(const struct pk_doc_origin *origin);
+/* Reads a text, or takes it as it was read ahead; returns as pk_document_parse does. */
+int docs_read(const struct pk_doc_origin *origin, const char *text, size_t len,
+	      const uint64_t hash[2], struct pk_document **doc, struct pk_doc_notes *notes);
 void docs_refuse(struct pk_doc_entry *e, const char *why);
 /* Has the stored file deleted with the next batch. */
 void docs_stale(struct pk_docs *docs, const char *source, const char *name);

@@ -54,6 +54,7 @@ void consul_query(struct pk_consul *c, bool waits, pk_store_fn *fn)
 void consul_forget_last(struct pk_consul *c)
 {
 	pk_kvs_done(&c->last.kvs);
+	pk_docs_ahead_clear(c->ahead);
 	c->last = (struct answer){ 0 };
 	c->confirmed = c->waits = false;
 }
@@ -130,6 +131,16 @@ static void went_back(struct pk_consul *c)
 			      "answer here");
 }
 
+static void on_read(struct pk_consul *c)
+{
+	if (!consul_is_doubted(c))
+		consul_take(c);
+	else if (c->waits)
+		pk_timer_set(c->timer, pk_pace_ms(&c->pace, pk_loop_now(c->args.loop)));
+	else
+		consul_ask_history(c);
+}
+
 static void on_keys(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul *c = arg;
@@ -141,18 +152,17 @@ static void on_keys(void *arg, const struct pk_store_answer *answer)
 		return;
 	}
 	c->index = c->source.index = answer->index;
-	if (!consul_is_doubted(c))
-		consul_take(c);
-	else if (c->waits)
-		pk_timer_set(c->timer, pk_pace_ms(&c->pace, pk_loop_now(c->args.loop)));
-	else
-		consul_ask_history(c);
+	consul_read(c, on_read);
 }
 
 static void ask(void *arg)
 {
 	struct pk_consul *c = arg;
 
+	if (c->last.then) {
+		consul_read_on(c);
+		return;
+	}
 	if (c->waits) {
 		consul_ask_history(c);
 		return;
@@ -188,6 +198,7 @@ struct pk_consul *pk_consul_new(const struct pk_consul_args *args)
 		abort();
 	c->tenant_name = pk_source_namespace(c->of);
 	c->prefix = prefix_of(c);
+	c->ahead = pk_docs_ahead_new();
 	pk_source_start(&c->source);
 	c->timer = pk_timer_new(c->args.loop, ask, c);
 	pk_timer_set(c->timer, 0);
@@ -201,6 +212,7 @@ void pk_consul_free(struct pk_consul *c)
 	pk_store_cancel(c->args.store, c->call);
 	pk_timer_free(c->timer);
 	pk_kvs_done(&c->last.kvs);
+	pk_docs_ahead_free(c->ahead);
 	free(c->of);
 	free(c->prefix);
 	free(c);

@@ -26,15 +26,51 @@ static bool is_no_document(const struct pk_consul *c, const char *key)
 	       (!c->tenant_name && strcmp(key + strlen(c->prefix), GENERATION) == 0);
 }
 
+/* Returns where the key's document is from; the path gets its text. */
+static struct pk_doc_origin origin_of(const struct pk_consul *c, const struct pk_kv *kv,
+				      struct pk_str *path)
+{
+	pk_str_addf(path, "%s:%s", c->args.store->ops->origin, kv->key);
+	return (struct pk_doc_origin){ .source = c->of,
+				       .path = path->text,
+				       .tenant_name = c->tenant_name,
+				       .index = kv->modified ?: c->last.index,
+				       .ahead = c->ahead };
+}
+
+static size_t read_key(struct pk_consul *c, const struct pk_kv *kv)
+{
+	own_str path = { 0 };
+	const struct pk_doc_origin origin = origin_of(c, kv, &path);
+
+	if (kv->unreadable || is_no_document(c, kv->key))
+		return 1;
+	return pk_docs_read_ahead(c->args.docs, c->ahead, &origin, kv->value, kv->len);
+}
+
+void consul_read_on(struct pk_consul *c)
+{
+	struct answer *last = &c->last;
+
+	for (size_t used = 0; used < PK_DOCS_TURN && last->n_read < last->kvs.n;)
+		used += read_key(c, &last->kvs.list[last->n_read++]);
+	if (last->n_read < last->kvs.n)
+		pk_timer_set(c->timer, 0);
+	else
+		PK_MOVE(last->then, NULL)(c);
+}
+
+void consul_read(struct pk_consul *c, void (*then)(struct pk_consul *c))
+{
+	c->last.then = then;
+	consul_read_on(c);
+}
+
 static bool offer_key(struct pk_consul *c, const struct pk_kv *kv)
 {
-	struct pk_doc_origin origin = { .source = c->of,
-					.tenant_name = c->tenant_name,
-					.index = kv->modified ?: c->last.index };
 	own_str path = { 0 };
+	const struct pk_doc_origin origin = origin_of(c, kv, &path);
 
-	pk_str_addf(&path, "%s:%s", c->args.store->ops->origin, kv->key);
-	origin.path = path.text;
 	if (kv->unreadable)
 		return pk_docs_unreadable(c->args.docs, &origin, kv->unreadable);
 	return pk_docs_offer(c->args.docs, &origin, kv->value, kv->len);
@@ -239,17 +275,10 @@ static bool any_in_force(const struct pk_consul *c,
 	return false;
 }
 
-static void on_consistent(void *arg, const struct pk_store_answer *answer)
+static void on_consistent_read(struct pk_consul *c)
 {
-	struct pk_consul *c = arg;
-	bool behind = c->last.behind, meant = c->last.meant, anew = c->last.anew;
 	struct pk_docs_look look;
 
-	if (!consul_receive(c, answer))
-		return;
-	c->last.behind = behind && any_in_force(c, is_another);
-	c->last.meant = meant;
-	c->last.anew = anew;
 	if (!c->last.behind && offer_all(c))
 		c->args.changed(c->args.arg);
 	if (is_filtered(c))
@@ -261,6 +290,19 @@ static void on_consistent(void *arg, const struct pk_store_answer *answer)
 		check_token(c);
 	else
 		wait_for_others(c);
+}
+
+static void on_consistent(void *arg, const struct pk_store_answer *answer)
+{
+	struct pk_consul *c = arg;
+	bool behind = c->last.behind, meant = c->last.meant, anew = c->last.anew;
+
+	if (!consul_receive(c, answer))
+		return;
+	c->last.behind = behind && any_in_force(c, is_another);
+	c->last.meant = meant;
+	c->last.anew = anew;
+	consul_read(c, on_consistent_read);
 }
 
 /*

@@ -9,6 +9,8 @@
 #include "service.h"
 #include "store.h"
 
+struct pk_consul;
+
 /* An answer, kept until it is decided what of it is believed. */
 struct answer {
 	struct pk_kvs kvs;
@@ -17,6 +19,8 @@ struct answer {
 	bool behind;   /* its history is older than the one believed before */
 	bool meant;    /* its generation was raised: what it lacks is gone on purpose */
 	bool anew;     /* of an older history that has all that was believed before */
+	size_t n_read; /* of its documents, those that were read ahead */
+	void (*then)(struct pk_consul *c); /* what comes once all are; NULL: they are */
 };
 
 struct pk_consul {
@@ -38,7 +42,8 @@ struct pk_consul {
 	char over[320]; /* why the last answer is over its tenant's budget; "" */
 	bool first;	/* no answer was believed yet */
 	struct answer last;
-	bool waits;	    /* the next question is the one that confirms `last` */
+	struct pk_docs_ahead *ahead; /* of last */
+	bool waits;		     /* the next question is the one that confirms `last` */
 	bool confirmed;	    /* the loss in `last` is confirmed, and waits for pk_consul_judged */
 	unsigned int flaps; /* how often in a row the index went back within FLAP_MS */
 	uint64_t flap_ms;
@@ -59,6 +64,10 @@ void consul_forget_last(struct pk_consul *c);
  * Reads the answer into c->last. Returns false where it is no good; then the next question is set.
  */
 bool consul_receive(struct pk_consul *c, const struct pk_store_answer *answer);
+/* Reads last's documents, many in several turns, and then calls the function. */
+void consul_read(struct pk_consul *c, void (*then)(struct pk_consul *c));
+/* Reads as many as one turn has. */
+void consul_read_on(struct pk_consul *c);
 
 /*
  * Returns whether documents are held, or the history is behind: the question then waits for a short

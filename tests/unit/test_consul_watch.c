@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a watch of documents does with one answer, on a clock of its own and a store that is none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above first */
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/sources/consul_watch.h"
+#include "own.h"
+#include "tests/unit/virtual_loop.h"
+
+#define TEXT "[{\"endpointSelector\": {}, \"%s\": [{}]}]"
+#define MANY 10000
+#define FEW  60
+
+static struct fixture {
+	struct pk_loop *loop;
+	struct pk_store store;
+	struct pk_docs *docs;
+	struct pk_consul *watch;
+	pk_store_fn *fn; /* of the question that waits; NULL: none does */
+	void *arg;
+	unsigned int changes;
+	size_t in_force; /* at the last change */
+} f;
+
+static struct pk_store_call *on_ask(struct pk_store *store, const struct pk_store_question *q,
+				    pk_store_fn *fn, void *arg, struct pk_err *err)
+{
+	(void)q, (void)err;
+	assert_null(f.fn);
+	f.fn = fn;
+	f.arg = arg;
+	return (struct pk_store_call *)store;
+}
+
+static void on_cancel(struct pk_store_call *call)
+{
+	(void)call;
+	f.fn = NULL;
+}
+
+static size_t in_force(void)
+{
+	struct pk_document **list;
+	size_t n = pk_docs_settle(f.docs, &list);
+
+	pk_docs_retire(f.docs);
+	return n;
+}
+
+static void on_changed(void *arg)
+{
+	(void)arg;
+	f.changes++;
+	f.in_force = in_force();
+}
+
+static void never(void *arg)
+{
+	(void)arg;
+	fail();
+}
+
+/* Answers the question that waits, with so many documents that open one direction. */
+static void answer(size_t n, const char *direction, uint64_t index)
+{
+	struct pk_kvs kvs = { .list = pk_alloc((n + 1) * sizeof(struct pk_kv)) };
+	const struct pk_store_answer said = { .kvs = &kvs, .index = index };
+	pk_store_fn *fn = PK_MOVE(f.fn, NULL);
+
+	assert_non_null(fn);
+	for (; kvs.n < n; kvs.n++) {
+		own_str key = { 0 }, text = { 0 };
+
+		pk_str_addf(&key, "picket/v1/default/policies/operator/d%05zu", kvs.n);
+		pk_str_addf(&text, TEXT, direction);
+		kvs.list[kvs.n] = (struct pk_kv){ .key = pk_str_take(&key),
+						  .value = pk_str_take(&text),
+						  .modified = index };
+		kvs.list[kvs.n].len = strlen(kvs.list[kvs.n].value);
+	}
+	fn(f.arg, &said);
+	pk_kvs_done(&kvs);
+}
+
+static int setup(void **state)
+{
+	static const struct pk_store_ops ops = {
+		.origin = "consul", .name = "Consul", .ask = on_ask, .cancel = on_cancel
+	};
+
+	static char prefix[] = "picket/v1/default/";
+
+	(void)state;
+	f = (struct fixture){ .loop = pk_loop_new() };
+	f.store = (struct pk_store){ .ops = &ops, .prefix = prefix };
+	f.docs = pk_docs_new(NULL);
+	f.watch = pk_consul_new(&(struct pk_consul_args){ .loop = f.loop,
+							  .store = &f.store,
+							  .docs = f.docs,
+							  .of = "consul/operator",
+							  .changed = on_changed,
+							  .confirmed = never,
+							  .meant = never });
+	pass(f.loop, 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pk_consul_free(f.watch);
+	pk_docs_free(f.docs);
+	pk_loop_free(f.loop);
+	return 0;
+}
+
+/* Runs what is due now, one turn after the other; returns how many there were before the change. */
+static size_t turns(void)
+{
+	const unsigned int before = f.changes;
+	size_t n = 0;
+
+	for (; f.changes == before && f.loop->n && f.loop->heap[1]->due <= f.loop->now; n++) {
+		struct pk_timer *t = f.loop->heap[1];
+
+		/* Nobody sees a part of the answer, whoever has the documents settled meanwhile. */
+		assert_int_equal(in_force(), f.in_force);
+		pk_timer_clear(t);
+		t->fn(t->arg);
+	}
+	return n;
+}
+
+/* An operator's 10,000 documents are read in many turns, and in force in one. */
+static void test_many_are_read_in_turns(void **state)
+{
+	/* A text that is read costs 16 of 1,024 that a turn has. */
+	const size_t least = MANY / (PK_DOCS_TURN / 16) - 1;
+
+	(void)state;
+	answer(MANY, "ingress", 7);
+	assert_int_equal(f.changes, 0);
+	assert_in_range(turns(), least, 2 * least);
+	assert_int_equal(f.changes, 1);
+	assert_int_equal(f.in_force, MANY);
+	/* It waits for the next answer, of which one whose texts are known needs no reading. */
+	pass(f.loop, 2000);
+	answer(MANY, "ingress", 8);
+	assert_in_range(turns(), 1, MANY / PK_DOCS_TURN + 1);
+	pass(f.loop, 2000);
+	answer(MANY, "egress", 9);
+	assert_in_range(turns(), least, 2 * least);
+	assert_int_equal(f.changes, 2);
+}
+
+static void test_few_are_read_at_once(void **state)
+{
+	(void)state;
+	answer(FEW, "ingress", 7);
+	assert_int_equal(f.changes, 1);
+	assert_int_equal(f.in_force, FEW);
+}
+
+/* A watch that ends, or is told that older is right, leaves what it was reading. */
+static void test_what_is_half_read_is_left(void **state)
+{
+	(void)state;
+	answer(MANY, "ingress", 7);
+	pk_docs_history(f.docs, "consul/operator")->behind = true;
+	assert_true(pk_consul_release(f.watch));
+	pass(f.loop, 0);
+	answer(FEW, "egress", 8);
+	assert_int_equal(f.in_force, FEW);
+	pass(f.loop, 2000);
+	answer(MANY, "ingress", 9);
+	assert_int_equal(f.in_force, FEW);
+}
+
+/* An offer takes the text as it was read, and reads another one itself. */
+static void test_an_offer_takes_what_was_read(void **state)
+{
+	struct pk_docs_ahead *ahead = pk_docs_ahead_new();
+	const struct pk_doc_origin at = { .source = "file", .path = "/a", .ahead = ahead };
+	static const char *const texts[] = { "[{\"endpointSelector\": {}, \"ingress\": [{}]}]",
+					     "[{\"endpointSelector\": {}, \"egress\": [{}]}]",
+					     "[{\"endpointSelector\": 7}]" };
+	uint64_t hash[2];
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(texts); i++) {
+		assert_true(pk_docs_read_ahead(f.docs, ahead, &at, texts[i], strlen(texts[i])) > 1);
+		assert_int_equal(pk_docs_ahead_count(ahead), 1);
+		assert_int_equal(pk_docs_at(f.docs, 0) != NULL, i > 0);
+		assert_true(pk_docs_offer(f.docs, &at, texts[i], strlen(texts[i])));
+		assert_int_equal(pk_docs_ahead_count(ahead), 0);
+		assert_int_equal(in_force(), 1);
+		assert_int_equal(pk_docs_at(f.docs, 0)->refused, i == 2);
+		assert_int_equal(
+			pk_docs_read_ahead(f.docs, ahead, &at, texts[i], strlen(texts[i])), 1);
+	}
+	assert_int_equal(pk_docs_at(f.docs, 0)->notes.n, 1);
+	pk_docs_read_ahead(f.docs, ahead, &at, texts[0], strlen(texts[0]));
+	assert_true(pk_docs_offer(f.docs, &at, texts[1], strlen(texts[1])));
+	assert_false(pk_docs_at(f.docs, 0)->refused);
+	pk_hash128(texts[1], strlen(texts[1]), hash);
+	assert_memory_equal(pk_docs_at(f.docs, 0)->hash, hash, sizeof(hash));
+	pk_docs_ahead_free(ahead);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_many_are_read_in_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_few_are_read_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_half_read_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_offer_takes_what_was_read, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
