@@ -60,9 +60,9 @@ static int parse(const struct pk_doc_origin *origin, const char *text, size_t le
 {
 	const struct pk_doc_source src = docs_source_of(origin);
 
-	*notes = (struct pk_doc_notes){
-		.max = pk_source_namespace(origin->source) ? PK_TENANT_NOTES_MAX : 0
-	};
+	*notes = (struct pk_doc_notes){ .max = pk_source_namespace(origin->source)
+						       ? PK_TENANT_NOTES_MAX
+						       : 0 };
 	return pk_document_parse(&src, text, len, doc, notes);
 }
 

@@ -202,8 +202,8 @@ static void test_an_offer_takes_what_was_read(void **state)
 		assert_int_equal(pk_docs_ahead_count(ahead), 0);
 		assert_int_equal(in_force(), 1);
 		assert_int_equal(pk_docs_at(f.docs, 0)->refused, i == 2);
-		assert_int_equal(
-			pk_docs_read_ahead(f.docs, ahead, &at, texts[i], strlen(texts[i])), 1);
+		assert_int_equal(pk_docs_read_ahead(f.docs, ahead, &at, texts[i], strlen(texts[i])),
+				 1);
 	}
 	assert_int_equal(pk_docs_at(f.docs, 0)->notes.n, 1);
 	pk_docs_read_ahead(f.docs, ahead, &at, texts[0], strlen(texts[0]));
