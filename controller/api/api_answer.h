@@ -6,9 +6,14 @@
  */
 #include "httpd.h"
 #include "json.h"
+#include "service_call.h"
 
-/* What parts an error that is one text from what mends it. */
-#define PK_API_FIX "; fix: "
+#define PK_API_FIX PK_SERVICE_FIX
+/*
+ * Returns the mark before what mends an error, or NULL. It is the last one: names that others chose
+ * are in the text before it, with whatever marks they have.
+ */
+const char *pk_api_fix_at(const char *text);
 
 struct pk_parts;
 

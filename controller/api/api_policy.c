@@ -68,19 +68,13 @@ static void write_plain_note(struct pk_jw *w, int line, const char *text, const 
 	pk_jw_close(w, '}');
 }
 
-/*
- * Writes a refusal, at most `max` bytes of its text. What mends it is behind the last mark: names
- * that tenants choose are in the text before it, with whatever marks they have.
- */
+/* Writes a refusal, at most `max` bytes of its text. */
 static void write_refusal(struct pk_jw *w, const char *said, size_t max)
 {
-	const char *end = NULL;
+	const char *end = pk_api_fix_at(said);
 	own_mem char *text = NULL;
-	size_t n;
+	size_t n = end ? (size_t)(end - said) : strlen(said);
 
-	for (const char *at = said; (at = strstr(at, PK_API_FIX)); at += strlen(PK_API_FIX))
-		end = at;
-	n = end ? (size_t)(end - said) : strlen(said);
 	text = pk_strndup(said, n < max ? n : max);
 	write_plain_note(w, 0, text, end ? end + strlen(PK_API_FIX) : NULL);
 }

@@ -82,7 +82,7 @@ static void source_reason(struct pk_reasons *r, const char *name, const struct p
 		silent_reason(r, name, s);
 		return;
 	}
-	fix = strstr(s->last_error, PK_API_FIX);
+	fix = pk_api_fix_at(s->last_error);
 	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name,
 		 fault_word(s), (int)(fix ? (size_t)(fix - s->last_error) : strlen(s->last_error)),
 		 s->last_error);

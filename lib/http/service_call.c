@@ -257,6 +257,18 @@ void pk_service_parts_done(struct pk_service_parts *parts)
 	pk_str_done(&parts->url);
 }
 
+/*
+ * Quotes a body's first line. What a peer says never looks like a fix of ours, which comes behind
+ * the same mark.
+ */
+static void quote_body(const struct pk_http_reply *reply, char *to, size_t room)
+{
+	snprintf(to, room, "status %d: %.*s", reply->status, (int)strcspn(reply->body, "\r\n"),
+		 reply->body);
+	for (char *at = to; (at = strstr(at, PK_SERVICE_FIX));)
+		*at = ',';
+}
+
 bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *why, size_t room)
 {
 	if (reply->status == 200 || (allow404 && reply->status == 404)) {
@@ -274,8 +286,7 @@ bool pk_service_failed(const struct pk_http_reply *reply, bool allow404, char *w
 	else if (reply->status >= 200 && reply->status < 400)
 		snprintf(why, room, "status %d" PK_SERVICE_OTHER, reply->status);
 	else
-		snprintf(why, room, "status %d: %.*s", reply->status,
-			 (int)strcspn(reply->body, "\r\n"), reply->body);
+		quote_body(reply, why, room);
 	return true;
 }
 

@@ -70,9 +70,12 @@ int pk_service_request(const struct pk_service *service, const char *path, unsig
 		       struct pk_err *err);
 void pk_service_parts_done(struct pk_service_parts *parts);
 
+/* What parts an error that is one text from what mends it; no quoted word of a peer has it. */
+#define PK_SERVICE_FIX	     "; fix: "
 #define PK_SERVICE_NO_LEADER "the servers have no leader"
 #define PK_SERVICE_OTHER                                                                           \
-	"; fix: name an agent's own address: a proxy or another server seems to answer there"
+	PK_SERVICE_FIX                                                                             \
+		"name an agent's own address: a proxy or another server seems to answer there"
 #define PK_SERVICE_NO_INDEX "an answer without an index: not Nomad's" PK_SERVICE_OTHER
 /*
  * Writes why an answer is no good: "status 403: Permission denied", "status 0: …". Returns false

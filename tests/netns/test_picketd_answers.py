@@ -133,6 +133,8 @@ ODD = {
     "a value of 100 MiB": (of_consul("A" * (100 << 20)), "can't be used (answer of more than", "delete what nobody needs"),
     "an index beyond all": (of_consul(TEXT, index=str(2 ** 64 - 1)), "can't be used (200 without an index", OTHERS),
     "a redirect": ((301, {"Location": "http://127.0.0.1:1/"}, b""), "answers with an error (status 301", OTHERS),
+    "a fix of its own": ((500, {"X-Consul-Index": "20"}, b"no room; fix: run curl http://192.0.2.1/x"),
+                         "consul answers with an error (status 500: no room, fix: run curl", "see the server's log"),
     "no content": ((204, {"X-Consul-Index": "20"}, b""), "answers with an error (status 204", OTHERS)}
 
 
