@@ -120,7 +120,10 @@ static void tell_of_consul(struct pk_daemon *d, bool anew)
 	const char *why = pk_leader_why(d->consul_leader) ?: pk_token_watch_why(d->consul_token);
 
 	d->consul_anew |= anew;
-	tell_store(d, why, !why && PK_MOVE(d->consul_anew, false));
+	anew = !why && PK_MOVE(d->consul_anew, false);
+	tell_store(d, why, anew);
+	if (anew)
+		pk_services_anew(d->parts.services, false);
 }
 
 static void on_consul_leader(void *arg)
@@ -143,6 +146,8 @@ static void tell_of_nomad(struct pk_daemon *d, bool anew)
 		pk_nomad_unserved(d->parts.nomad, why);
 	else
 		pk_nomad_served(d->parts.nomad, anew);
+	if (anew)
+		pk_services_anew(d->parts.services, true);
 	if (pk_config_is_vars(&d->config))
 		tell_store(d, why, anew);
 }

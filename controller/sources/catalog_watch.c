@@ -181,6 +181,15 @@ void pk_catalog_watch_free(struct pk_catalog_watch *w)
 	free(w);
 }
 
+void pk_catalog_watch_anew(struct pk_catalog_watch *w)
+{
+	if (!w->call)
+		return;
+	pk_http_cancel(PK_MOVE(w->call, NULL));
+	w->index = 0;
+	pk_timer_set(w->timer, 0);
+}
+
 const struct pk_source *pk_catalog_watch_source(const struct pk_catalog_watch *w)
 {
 	return &w->source;

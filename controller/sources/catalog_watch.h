@@ -32,4 +32,6 @@ struct pk_catalog_watch_args {
 
 struct pk_catalog_watch *pk_catalog_watch_new(const struct pk_catalog_watch_args *args);
 void pk_catalog_watch_free(struct pk_catalog_watch *watch);
+/* Asks once more, by the token of now: what waits was asked by one that isn't known any more. */
+void pk_catalog_watch_anew(struct pk_catalog_watch *watch);
 const struct pk_source *pk_catalog_watch_source(const struct pk_catalog_watch *watch);

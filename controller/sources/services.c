@@ -363,6 +363,13 @@ void pk_services_follow(struct pk_services *s)
 		s->args.changed(s->args.arg);
 }
 
+void pk_services_anew(struct pk_services *s, bool nomad)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i]->declared.nomad == nomad)
+			pk_catalog_watch_anew(s->list[i]->watch);
+}
+
 bool pk_services_release(struct pk_services *s)
 {
 	bool changed = false;

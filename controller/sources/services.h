@@ -28,6 +28,8 @@ struct pk_services *pk_services_new(const struct pk_services_args *args);
 void pk_services_free(struct pk_services *services);
 /* Says that documents or settings may have changed: watches begin and end. */
 void pk_services_follow(struct pk_services *services);
+/* Has what waits in Nomad's catalogue, or in Consul's, asked anew: there is another token. */
+void pk_services_anew(struct pk_services *services, bool nomad);
 /*
  * Drops the held instances that catalogues lack, as the operator asked for; returns false where
  * nothing is held.

@@ -256,6 +256,22 @@ def test_odd_indexes_and_slow_answers_are_borne(node, mode):
         wait_for(lambda: set(states(node).values()) == {"counts"}, "both")
 
 
+def test_a_question_that_waits_is_asked_anew_with_another_token(node, monkeypatch):
+    """What waits was asked by a token that isn't known any more: not at the end of its wait, but once there is another."""
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN", "x")
+    with declared(node) as (consul, _):
+        counts(node, 1)
+        wait_for(lambda: consul.count("/health/service/pg?stale=true&index") and consul.count("/token/self?stale=true&index"), "what waits")
+        with consul.changed:
+            consul.token_known = False
+            consul.bump()
+        wait_for(lambda: node.reasons("consul"), "the token's loss, said")
+        asked = consul.count("/health/service/pg")
+        consul.token_known = True
+        wait_for(lambda: consul.count("/health/service/pg") > asked, "the catalogue to be asked anew", 40)
+        counts(node, 1)
+
+
 def test_what_counted_counts_after_a_restart_without_consul(node):
     with declared(node) as (consul, a):
         counts(node, 1)
