@@ -265,6 +265,9 @@ static void a_plan_says_what_changes_and_nothing_else(void **state)
 #define FLOW(verdict, from, to, rest)                                                              \
 	"{\"verdict\":\"" verdict "\",\"reason\":\"policy-denied\",\"source\":" from               \
 	",\"destination\":" to "," rest "}"
+#define CLOSED(reason, from, to, rest)                                                             \
+	"{\"verdict\":\"closed\",\"reason\":\"" reason "\",\"source\":" from                       \
+	",\"destination\":" to "," rest "}"
 #define TCP		   "\"protocol\":\"tcp\""
 #define UDP		   "\"protocol\":\"udp\""
 #define XB		   "{\"namespace\":\"x\",\"job\":\"b\",\"port\":4000}"
@@ -301,8 +304,9 @@ static void flows_become_the_smallest_policies(void **state)
 {
 	static const char *const flows[] = {
 		FLOW("allowed", XB, XA("5432"), TCP),
-		FLOW("allowed", XB, XA("5432"), TCP), /* once */
-		FLOW("allowed", YQ, XA("5432"), TCP), /* the same port: one entry */
+		FLOW("allowed", XB, XA("5432"), TCP),	      /* once */
+		CLOSED("policy-denied", XB, XA("5434"), TCP), /* a change of policy ended it */
+		CLOSED("ok", YQ, XA("5432"), TCP),	      /* the same port: one entry */
 		FLOW("denied", XB, AT("host", "10.0.0.1", "22"), TCP),
 		FLOW("revoked", XB, XA("81"), TCP),
 	};

@@ -247,14 +247,23 @@ static void add_hole(struct pk_suggest *s, const struct pk_json *flow, bool ingr
 	s->holes[s->n++] = h;
 }
 
+/*
+ * Returns whether policy let the flow pass: its begin, or its end, if that wasn't policy's doing.
+ */
+static bool was_allowed(const char *verdict, const char *reason)
+{
+	return strcmp(verdict, "allowed") == 0 ||
+	       (strcmp(verdict, "closed") == 0 && strcmp(reason, "ok") == 0);
+}
+
 void pk_suggest_add(struct pk_suggest *s, const struct pk_json *flow, bool denied)
 {
-	const char *verdict = member(flow, "verdict"), *reason = member(flow, "reason");
-	bool by_policy = reason && strcmp(reason, "policy-denied") == 0;
+	const char *verdict = member(flow, "verdict") ?: "", *reason = member(flow, "reason") ?: "";
+	bool by_policy = strcmp(reason, "policy-denied") == 0;
 
 	/* No policy opens what was dropped for another reason (spoofed, malformed, not built). */
-	if (!verdict || (strcmp(verdict, "allowed") != 0 &&
-			 !(denied && by_policy && strcmp(verdict, "denied") == 0)))
+	if (!was_allowed(verdict, reason) &&
+	    !(denied && by_policy && strcmp(verdict, "denied") == 0))
 		return;
 	add_hole(s, flow, false);
 	add_hole(s, flow, true);
