@@ -431,12 +431,24 @@ uint64_t pk_model_changes(const struct pk_model *m)
 	return m->fed;
 }
 
+/* Returns its place. Each pass walks all several times: the last one's is known. */
+static size_t place_of(struct pk_model *m, const struct pk_local_endpoint *ep)
+{
+	bool found;
+
+	if (m->walked < m->n && m->list[m->walked] == ep)
+		return m->walked;
+	m->searches++;
+	return find(m, ep->key, &found);
+}
+
 const struct pk_local_endpoint *pk_model_next(const struct pk_model *m,
 					      const struct pk_local_endpoint *ep)
 {
-	bool found;
-	size_t at = ep ? find(m, ep->key, &found) + 1 : 0;
+	struct pk_model *walk = (struct pk_model *)m; /* what it says stays as it is */
+	size_t at = ep ? place_of(walk, ep) + 1 : 0;
 
+	walk->walked = at;
 	return at < m->n ? m->list[at] : NULL;
 }
 

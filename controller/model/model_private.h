@@ -17,6 +17,8 @@ struct pk_model {
 	struct pk_writer *writer;
 	struct pk_local_endpoint **list; /* by key */
 	size_t n, room;
+	size_t walked;			  /* the place of what pk_model_next gave last */
+	size_t searches;		  /* places that it had to search for */
 	struct pk_local_endpoint **slots; /* by slot */
 	size_t n_slots;
 	struct pk_by_address *by_address;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Endpoints, facts and documents in the engine. */
+#include "controller/model/model_private.h"
 #include "tests/unit/model_fixture.h"
 
 static const char *labels_of(struct fixture *f, const char *key)
@@ -193,9 +194,21 @@ static void test_tenants_that_left(void **state)
 }
 
 /* More than the list had room for at first; a key that isn't there takes nobody else along. */
+/* Walks over all endpoints, which are in order; returns how many there are. */
+static size_t walk(const struct pk_model *m)
+{
+	const struct pk_local_endpoint *before = NULL, *ep = NULL;
+	size_t n = 0;
+
+	for (; (ep = pk_model_next(m, ep)); n++, before = ep)
+		assert_true(!before || strcmp(before->key, ep->key) < 0);
+	return n;
+}
+
 static void test_many_endpoints(void **state)
 {
 	struct fixture *f = *state;
+	const struct pk_local_endpoint *ep;
 	char id[16];
 
 	for (uint32_t i = 1; i <= 200; i++) {
@@ -203,6 +216,15 @@ static void test_many_endpoints(void **state)
 		put(f, id, i, "api");
 		assert_int_equal(pk_model_count(f->model), i);
 	}
+	assert_int_equal(walk(f->model), 200);
+	assert_int_equal(f->model->searches, 0);
+	/* A walk goes on behind the same one when another walk, or a new endpoint, came in between. */
+	ep = pk_model_next(f->model, pk_model_next(f->model, NULL));
+	assert_int_equal(walk(f->model), 200);
+	put(f, "a000", 201, "api");
+	assert_string_equal(pk_model_next(f->model, ep)->key, "a003@eth0");
+	assert_int_equal(f->model->searches, 1);
+	assert_true(pk_model_remove(f->model, "a000@eth0"));
 	assert_false(pk_model_remove(f->model, "a100@eth1"));
 	assert_false(pk_model_remove(f->model, "zzzz@eth0"));
 	assert_int_equal(pk_model_count(f->model), 200);
