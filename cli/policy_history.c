@@ -182,6 +182,31 @@ static enum cli_consul_end keep_texts(struct cli_consul_docs *docs, const struct
 	return end;
 }
 
+/*
+ * Takes back the texts that were kept for a change that isn't made, where there is no log: they
+ * would look like those of one that somebody deleted. Beside a log the next change drops them.
+ */
+static void take_back(struct cli_consul_docs *docs, const struct cli_history *before,
+		      const struct cli_revision *v, const struct row *row)
+{
+	const char *const digests[] = { row->from, row->to };
+	own_history now = { 0 };
+	struct pk_err err = { 0 };
+
+	if (before->index || cli_history_read(docs, v->name, &now, &err) < 0 || now.index)
+		return;
+	for (size_t i = 0; i < PK_ARRAY_LEN(digests); i++) {
+		own_str key = { 0 };
+		struct cli_consul_change change = { .verb = "delete" };
+
+		if (!digests[i] || cli_history_find_text(before, digests[i]))
+			continue;
+		cli_history_text_key(before, digests[i], &key);
+		change.key = key.text;
+		cli_consul_write(&docs->consul, &change, 1, &err);
+	}
+}
+
 /* Writes the document alone, beside a log that stays as it is, and says why. */
 static enum cli_consul_end write_untold(struct cli_consul_docs *docs, const struct cli_revision *v,
 					const struct pk_err *why, struct pk_err *err)
@@ -347,6 +372,7 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	char from[PK_DIGEST_TEXT], to[PK_DIGEST_TEXT];
 	struct cli_consul_who who;
 	struct row row = { .verb = v->verb, .who = &who };
+	enum cli_consul_end end;
 
 	if (cli_history_read(docs, v->name, &h, err) < 0 ||
 	    cli_consul_self(&docs->consul, &who, err) < 0)
@@ -362,8 +388,11 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 	cli_history_note_gone(&h, row.from, row.to);
 	if (*h.unread.text && !h.lost)
 		return write_untold(docs, v, &h.unread, err);
-	return docs->consul.home ? write_apart(docs, &h, v, &row, err)
-				 : write_all(docs, &h, v, &row, err);
+	end = docs->consul.home ? write_apart(docs, &h, v, &row, err)
+				: write_all(docs, &h, v, &row, err);
+	if (end == CLI_CONSUL_STALE || end == CLI_CONSUL_REFUSED)
+		take_back(docs, &h, v, &row);
+	return end;
 }
 
 /*

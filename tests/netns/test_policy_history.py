@@ -249,6 +249,39 @@ def test_without_acls_who_it_was_is_a_claim(cli):
             assert "ACL not found" in done.stderr
 
 
+def test_a_first_change_that_is_not_made_leaves_nothing(cli):
+    """Its text would look like one of a history that somebody deleted."""
+    file = cli.file("deny", DENY)
+    cli.consul.meanwhile = lambda: cli.consul.put("operator/deny", OPEN)
+    cli.refused("somebody changed it meanwhile", "apply", "-consul", file)
+    assert not [k for k in cli.consul.keys if k.startswith(HISTORY)]
+    cli.consul.remove("operator/deny")
+    cli.consul.writers = (HISTORY,)
+    cli.refused("Permission denied", "apply", "-consul", file)
+    assert not cli.consul.keys and cli("history", "deny").returncode == 1
+    cli.consul.writers = (PREFIX, HISTORY)
+    cli.file("deny", dict(DENY, audit=True))
+    done = cli("apply", "-consul", file)
+    assert (done.returncode, done.stderr) == (0, "") and [r["verb"] for r in revisions(cli, "deny")] == ["apply"]
+
+
+def test_a_first_change_that_is_not_made_takes_no_text_of_anothers(cli):
+    """Somebody else's first change, made meanwhile, has the same text."""
+    file = cli.file("deny", DENY)
+    cli.ok("apply", "-consul", file)
+    made = dict(cli.consul.keys)
+    cli.ok("delete", "-consul", "-history", "deny")
+
+    def made_again():
+        cli.consul.bump()
+        cli.consul.keys.update(made)
+        cli.consul.touched.update(dict.fromkeys(made, cli.consul.index))
+
+    cli.consul.meanwhile = made_again
+    cli.refused("somebody changed it meanwhile", "apply", "-consul", file)
+    assert cli.consul.keys == made and len(made) == 3
+
+
 def test_history_has_an_end(cli):
     """20 revisions and their texts; the rest goes with the change that made it too much."""
     for n in range(23):
