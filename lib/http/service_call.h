@@ -75,7 +75,7 @@ void pk_service_parts_done(struct pk_service_parts *parts);
 #define PK_SERVICE_NO_LEADER "the servers have no leader"
 #define PK_SERVICE_OTHER                                                                           \
 	PK_SERVICE_FIX                                                                             \
-		"name an agent's own address: a proxy or another server seems to answer there"
+	"name an agent's own address: a proxy or another server seems to answer there"
 #define PK_SERVICE_NO_INDEX "an answer without an index: not Nomad's" PK_SERVICE_OTHER
 /*
  * Writes why an answer is no good: "status 403: Permission denied", "status 0: …". Returns false
