@@ -76,7 +76,7 @@ static __always_inline void peer_fib_keep(const struct bpf_fib_lookup *fib, stru
 	s->way.target = fib->ifindex;
 	s->way.mtu = fib->mtu_result;
 	peer_fib_next(fib, &s->way.next_hop);
-	if (!source)
+	if (!source || (v4 && !fib->ipv4_src)) /* which would be ::ffff:0.0.0.0 */
 		s->source = (union pk_addr){};
 	else if (v4)
 		parse_mapped(&s->source, fib->ipv4_src);

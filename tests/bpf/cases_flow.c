@@ -77,6 +77,8 @@ static void replies(void)
 		     PK_REASON_POLICY_DENIED);
 	node_from("B's reply", 2, pkt_v4(WHO_B, WHO_A, PONG(7)), PK_REASON_OK);
 	node_from("A pings B, IPv6", 1, pkt_v6(WHO_A, WHO_B, PING6(7)), PK_REASON_OK);
+	node_from_at("B's request with the id of A's echo, IPv6", 2, pkt_v6(WHO_B, WHO_A, PING6(7)),
+		     1, PK_REASON_POLICY_DENIED);
 	node_from("B's reply, IPv6", 2, pkt_v6(WHO_B, WHO_A, PONG6(7)), PK_REASON_OK);
 }
 
@@ -136,7 +138,7 @@ static void not_an_echo(void)
 
 /*
  * P63: a flow that a reply has judged again gets the verdict of initiator to responder, as at
- * first.
+ * first: let in where the reverse is denied, denied where the reverse is let in.
  */
 static void judged_again(void)
 {
@@ -145,6 +147,29 @@ static void judged_again(void)
 	node_word(2, 2, 0, 3);
 	node_from("judged again by a reply: still A to B, which may", 2,
 		  pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+	node_from_at("while B may not to A", 2, pkt_v4(WHO_B, WHO_A, UDP(9, 9)), 1,
+		     PK_REASON_POLICY_DENIED);
+}
+
+/* The other way round: from now on nobody may enter B, and B may enter whom it likes. */
+static void judged_again_and_denied(bool v6)
+{
+	struct pkt syn = v6 ? pkt_v6(WHO_A, WHO_B, TCP(40000, 80, SYN))
+			    : pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
+	struct pkt reply = v6 ? pkt_v6(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK))
+			      : pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK));
+	struct pkt own = v6 ? pkt_v6(WHO_B, WHO_A, TCP(81, 40000, SYN))
+			    : pkt_v4(WHO_B, WHO_A, TCP(81, 40000, SYN));
+
+	node_reset();
+	node_word(1, 2, 0, 2); /* A has the other rule set: all of its tenant may */
+	node_from("A opens to B, which all may", 1, syn, PK_REASON_OK);
+	deny(PK_INGRESS);
+	node_word(2, 1, 0, 2);
+	for (int i = 0; i < 2; i++)
+		node_from_at("judged again by a reply: A to B, which may not", 2, reply, 2,
+			     PK_REASON_POLICY_DENIED);
+	node_from("B's own to A passes", 2, own, PK_REASON_OK);
 }
 
 /* A denied flow stays marked, and a revert revives it. */
@@ -217,6 +242,35 @@ static void closed(void)
 		  PK_REASON_NO_FLOW);
 }
 
+/* P38: what waits for late packets of a closed flow lets in neither side's next connection. */
+static void closed_by(uint8_t last)
+{
+	static const struct {
+		const char *text;
+		uint8_t flags;
+	} list[] = { { "nor its SYN with data", SYN | PUSH }, { "a SYN that is none", SYN | FIN } };
+
+	one_way();
+	node_from("A opens to B", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)), PK_REASON_OK);
+	node_from("B answers", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN | ACK)), PK_REASON_OK);
+	node_from("A acknowledges", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_OK);
+	node_from("B ends", 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, last)), PK_REASON_OK);
+	if (!(last & RST))
+		node_from("A ends", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, FIN | ACK)),
+			  PK_REASON_OK);
+	node_from_at("B's SYN by the closed flow's ports", 2,
+		     pkt_v4(WHO_B, WHO_A, TCP(80, 40000, SYN)), 1, PK_REASON_POLICY_DENIED);
+	node_from_at(list[0].text, 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, list[0].flags)), 1,
+		     PK_REASON_POLICY_DENIED);
+	node_from(list[1].text, 2, pkt_v4(WHO_B, WHO_A, TCP(80, 40000, list[1].flags)),
+		  PK_REASON_NO_FLOW);
+	node_word(1, 0, 0, 3);
+	node_from("A's late ACK, under a policy that lets out nothing", 1,
+		  pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)), PK_REASON_NO_RULE_SET);
+	node_from("and its next SYN", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN)),
+		  PK_REASON_NO_RULE_SET);
+}
+
 static void expired(void)
 {
 	/* Jiffies at 250 Hz, the test's rodata: a minute and a second, 60 and 170 days. */
@@ -246,6 +300,7 @@ static void errors(void)
 	struct pkt syn = pkt_v4(WHO_A, WHO_B, TCP(40000, 80, SYN));
 	struct pkt other = pkt_v4(WHO_A, WHO_B, TCP(40001, 80, SYN));
 	struct pkt udp6 = pkt_v6(WHO_A, WHO_B, UDP(40000, 53));
+	struct pkt other6 = pkt_v6(WHO_A, WHO_B, UDP(40001, 53));
 	struct pkt ping = pkt_v4(WHO_A, WHO_B, PING(9));
 	struct pkt p;
 
@@ -260,6 +315,12 @@ static void errors(void)
 	node_from("a flow that never was", 2, pkt_error(WHO_B, WHO_A, &other),
 		  PK_REASON_ICMP_UNRELATED);
 	node_from("somebody else's flow", 3, pkt_error(WHO_C, WHO_A, &syn),
+		  PK_REASON_ICMP_UNRELATED);
+	node_from("a flow that never was, IPv6", 2, pkt_error(WHO_B, WHO_A, &other6),
+		  PK_REASON_ICMP_UNRELATED);
+	node_from("somebody else's flow, IPv6", 3, pkt_error(WHO_C, WHO_A, &udp6),
+		  PK_REASON_ICMP_UNRELATED);
+	node_from("somebody else's flow, to who got it", 3, pkt_error(WHO_C, WHO_B, &syn),
 		  PK_REASON_ICMP_UNRELATED);
 	node_from("its own packet quoted back at the peer", 1, pkt_error(WHO_A, WHO_B, &syn),
 		  PK_REASON_ICMP_UNRELATED);
@@ -323,10 +384,14 @@ void cases_flow(void)
 	both_ping();
 	not_an_echo();
 	judged_again();
+	judged_again_and_denied(false);
+	judged_again_and_denied(true);
 	revoked();
 	revoked_at_responder();
 	opened_again();
 	closed();
+	closed_by(FIN | ACK);
+	closed_by(RST | ACK);
 	expired();
 	errors();
 	hops();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Sources that aren't the endpoint's, and destinations that are nobody's. */
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/bpf/node.h"
@@ -26,9 +27,23 @@ static void mac(void)
 	node_from("ARP, sender MAC wrong", 1, p, PK_REASON_SPOOFED_ARP);
 }
 
+/* A packet of each kind; what it is changes nothing about whose source it may have. */
+static const struct {
+	const char *text;
+	struct l4 v4, v6;
+} kinds[] = {
+	{ "TCP", TCP(40000, 80, SYN), TCP(40000, 80, SYN) },
+	{ "UDP", UDP(40000, 53), UDP(40000, 53) },
+	{ "a client's port of DHCP", UDP(68, 53), UDP(546, 53) },
+	{ "a ping", PING(7), PING6(7) },
+	{ "an answer to one", PONG(7), PONG6(7) },
+	{ "SCTP", { 132, 40000, 80, 0, 8 }, { 132, 40000, 80, 0, 8 } },
+	{ "a protocol by number", { 99, 0, 0, 0, 8 }, { 99, 0, 0, 0, 8 } },
+};
+
 /*
  * P02: sources of the neighbour, the gateway, the node, a loopback, of nobody (but for DHCP), of all
- * and of a group: each is dropped as spoofed-ipv4.
+ * and of a group: each is dropped as spoofed-ipv4, whatever the packet is.
  */
 static void ipv4(void)
 {
@@ -45,18 +60,22 @@ static void ipv4(void)
 		{ "224.0.0.1", { 224, 0, 0, 1 } },
 	};
 
-	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
-		struct pkt p = pkt_v4(WHO_A, WHO_B, UDP(40000, 53));
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
+			struct pkt p = pkt_v4(WHO_A, WHO_B, kinds[k].v4);
+			char text[96];
 
-		memcpy(p.b + 26, list[i].src, 4);
-		pkt_seal(&p);
-		node_from(list[i].text, 1, p, PK_REASON_SPOOFED_IPV4);
-	}
+			memcpy(p.b + 26, list[i].src, 4);
+			pkt_seal(&p);
+			snprintf(text, sizeof(text), "%s: %s", list[i].text, kinds[k].text);
+			node_from(text, 1, p, PK_REASON_SPOOFED_IPV4);
+		}
 }
 
 /*
- * P03: a neighbour's source, a link-local one with UDP, the unspecified one with UDP, a loopback, a
- * group, an IPv4-mapped one: each is dropped as spoofed-ipv6.
+ * P03: a neighbour's source, a link-local one with anything but discovery, MLD, DHCPv6 and what is for
+ * the gateway, the unspecified one, a loopback, a group, an IPv4-mapped one: each is dropped as
+ * spoofed-ipv6, whatever the packet is.
  */
 static void ipv6(void)
 {
@@ -65,19 +84,47 @@ static void ipv6(void)
 		union pk_addr src;
 	} list[] = {
 		{ "the neighbour's IPv6", { .b = { 0xfd, 0, 0, 0x20, [15] = 12 } } },
-		{ "link-local with UDP", { .b = { 0xfe, 0x80, [15] = 11 } } },
-		{ ":: with UDP", { .b = { 0 } } },
+		{ "its own link-local", { .b = { 0xfe, 0x80, [15] = 11 } } },
+		{ "::", { .b = { 0 } } },
 		{ "::1", { .b = { [15] = 1 } } },
 		{ "ff02::1", { .b = { 0xff, 2, [15] = 1 } } },
 		{ "IPv4-mapped, its own", { .b = { [10] = 0xff, 0xff, 10, 20, 0, 11 } } },
 	};
 
-	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
-		struct pkt p = pkt_v6(WHO_A, WHO_B, UDP(40000, 53));
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
+			struct pkt p = pkt_v6(WHO_A, WHO_B, kinds[k].v6);
+			char text[96];
 
-		memcpy(p.b + 22, list[i].src.b, 16);
+			memcpy(p.b + 22, list[i].src.b, 16);
+			pkt_seal(&p);
+			snprintf(text, sizeof(text), "%s: %s", list[i].text, kinds[k].text);
+			node_from(text, 1, p, PK_REASON_SPOOFED_IPV6);
+		}
+}
+
+/* To the gateway a link-local source has its own pings, and nothing more. */
+static void link_local(void)
+{
+	static const struct {
+		const char *text;
+		struct l4 l4;
+		enum pk_reason reason;
+	} list[] = {
+		{ "a ping of the gateway", PING6(7), PK_REASON_OK },
+		{ "an answer to no ping of it", PONG6(7), PK_REASON_SPOOFED_IPV6 },
+		{ "TCP to it", TCP(40000, 80, SYN), PK_REASON_SPOOFED_IPV6 },
+		{ "UDP to it", UDP(40000, 53), PK_REASON_SPOOFED_IPV6 },
+	};
+	union pk_addr gateway = { .b = { 0xfe, 0x80, [15] = 1 } };
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		struct pkt p = pkt_v6_to(WHO_A, &gateway, list[i].l4);
+
+		memcpy(p.b + 22, gateway.b, 16);
+		p.b[37] = 11;
 		pkt_seal(&p);
-		node_from(list[i].text, 1, p, PK_REASON_SPOOFED_IPV6);
+		node_from(list[i].text, 1, p, list[i].reason);
 	}
 }
 
@@ -198,6 +245,7 @@ void cases_spoof(void)
 	mac();
 	ipv4();
 	ipv6();
+	link_local();
 	discovery();
 	dhcp();
 	groups();

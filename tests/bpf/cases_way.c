@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/bpf/world.h"
 
@@ -101,10 +102,52 @@ static void routed(void)
 	closes("del", NODES);
 }
 
+/* Does the world see the packet as the node's own address's? */
+static bool leaves_as_the_nodes(struct pkt out)
+{
+	return node_run(NODE_FROM, 1, &out, NULL) == 7 &&
+	       !memcmp(out.b + 26, pkt_ip4(WHO_HOST).b + 12, 4);
+}
+
+/* The kernel chooses another source by now, and the flow's is still the uplink's: it goes on. */
+static void another_source(void)
+{
+	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53));
+
+	world_start();
+	check("A to the world, as the node", leaves_as_the_nodes(out));
+	check("the route has another source",
+	      !system("ip addr add 192.0.2.77/32 dev up0 &&"
+		      " ip route replace default via 192.0.2.254 dev up0 src 192.0.2.77"));
+	age();
+	check("the flow keeps its own", leaves_as_the_nodes(out));
+	check("as it was", !system("ip route replace default via 192.0.2.254 dev up0 &&"
+				   " ip addr del 192.0.2.77/32 dev up0"));
+}
+
+/* Where the kernel has no source to name, it is the one that the uplink's entry has. */
+static void no_source(void)
+{
+	world_start();
+	/* With its last address all routes and neighbours of the device go. */
+	check("the node has no address",
+	      !system("ip addr del 192.0.2.1/24 dev up0 &&"
+		      " ip route replace default via 192.0.2.254 dev up0 onlink &&"
+		      " ip neigh replace 192.0.2.254 lladdr 02:00:00:00:00:fe dev up0"));
+	check("A to the world, as the uplink's entry has it",
+	      leaves_as_the_nodes(pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53))));
+	check("as it was",
+	      !system("ip addr add 192.0.2.1/24 dev up0 &&"
+		      " ip route replace default via 192.0.2.254 dev up0 &&"
+		      " ip neigh replace 192.0.2.254 lladdr 02:00:00:00:00:fe dev up0"));
+}
+
 void cases_way(void)
 {
 	masqueraded();
 	published();
 	routed();
+	another_source();
+	no_source();
 	node_reset();
 }

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-#define SETS 500
+#define SETS 1000
 
 static struct pk_bpf *b(void)
 {
