@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import select
+import signal
 import socket
 import struct
 import time
@@ -94,6 +95,47 @@ def _write_all(channel, fd):
         channel.send(struct.pack("i", error))
 
 
+class Flood:
+    """A process with these credentials writes the frames to a tap as fast as it can; `frames` is gone through there."""
+
+    def __init__(self, fd, credentials, frames):
+        self.told, theirs = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os._exit(self._child(theirs, fd, credentials, frames))
+        os.close(theirs)
+
+    @staticmethod
+    def _child(channel, fd, credentials, frames):
+        netns.die_with_parent()
+        if credentials:
+            _drop(*credentials)
+        head, written, begun = VnetHeader().pack(), 0, time.monotonic()
+        for frame in frames:
+            os.write(fd, head + frame)
+            written += 1
+        os.write(channel, struct.pack("Qd", written, time.monotonic() - begun))
+        return 0
+
+    def is_running(self):
+        return not select.select([self.told], [], [], 0)[0]
+
+    def wait(self):
+        """(frames written, seconds); it ends with an error where one couldn't be."""
+        told = os.read(self.told, 16)
+        assert len(told) == 16, "the flood ended by an error of its writer"
+        return struct.unpack("Qd", told)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.is_running():
+            os.kill(self.pid, signal.SIGKILL)
+        os.close(self.told)
+        os.waitpid(self.pid, 0)
+
+
 class Tap:
     """
     An opened tap. Where `credentials` (uid, gid) are given, a process that has those and no capability, as a VMM does, writes each frame; it
@@ -104,6 +146,7 @@ class Tap:
     writer = None		# a channel to the process that writes; without one this process does
 
     def __init__(self, net, device="tap0", credentials=None, queues=1, handed=False):
+        self.credentials = credentials
         self.writer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
@@ -175,6 +218,10 @@ class Tap:
         error, = struct.unpack("i", self.writer.recv(4))
         if error:
             raise OSError(error, os.strerror(error))
+
+    def flood(self, frames):
+        """A Flood of the frames, from a process like the writer."""
+        return Flood(self.fd, self.credentials, frames)
 
     def _read(self):
         return os.read(self.fd, 70000)[10:]
