@@ -142,6 +142,24 @@ static void no_source(void)
 		      " ip neigh replace 192.0.2.254 lladdr 02:00:00:00:00:fe dev up0"));
 }
 
+/* What lies behind the uplinks in the node's settings begins with the device's number. */
+static void not_an_uplink(struct pk_node *n)
+{
+	n->block[0] = (struct pk_block){ .addr.w = { n->uplink[0].ifindex } };
+	n->uplink[0] = (struct pk_uplink){ 0 };
+}
+
+/* To a device that is no uplink it goes with its own address. */
+static void another_device(void)
+{
+	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53)), was = out;
+
+	world_start();
+	node_settings(not_an_uplink);
+	check("A to the world, by no uplink",
+	      node_run(NODE_FROM, 1, &out, NULL) == 7 && world_one_hop(&out, &was));
+}
+
 void cases_way(void)
 {
 	masqueraded();
@@ -149,5 +167,6 @@ void cases_way(void)
 	routed();
 	another_source();
 	no_source();
+	another_device();
 	node_reset();
 }

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """One endpoint floods: its neighbours lose nothing, and what is told of them isn't lost either. And who lives on after DEL."""
+import contextlib
 import itertools
 import json
 import os
 import socket
 import struct
+import sys
 import time
 
 import pytest
-from harness import EGRESS, PacketSocket, proving, quiet, wait_for
+from harness import EGRESS, CniError, PacketSocket, proving, quiet, wait_for
 from harness.reasons import settled
 from harness.servers import PINGED, Mirror, ask, pings
 from scapy.layers.dhcp import BOOTP, DHCP
@@ -23,7 +25,7 @@ OWNER = (65534, 65534)		# without any capability
 ALONE = {"nomad": None, "consul": None}
 PER_SECOND = 200		# that the gateway answers one endpoint, and twice as many at once
 FLOOD = int(os.environ.get("PICKET_FLOOD", "100000"))	# frames, as fast as they can be written
-BUDGET, FORGOTTEN = 4096, 15	# flows of an endpoint, and seconds that a first fragment is known
+BUDGET, FORGOTTEN, RUNS_ON = 4096, 15, 10	# flows of an endpoint; seconds that a first fragment is known, that a process runs on
 
 
 @pytest.fixture
@@ -246,45 +248,85 @@ def test_a_quiet_ones_denials_are_told_beside_a_flood(node, capsys):
         assert denied - PER_SECOND * (took + 3) <= lost(noisy) < denied		# it is told of a hundred a second
 
 
+LIVES_ON = """
+import select, socket, sys
+sockets = [socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) for address in sys.argv[1].split()]
+for each, address in zip(sockets, sys.argv[1].split()):
+    each.connect((address, 9))
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+raw.bind(("eth0", 0))
+frames = [bytes.fromhex(frame) for frame in sys.argv[2].split()]
+print("ready", flush=True)
+what, sent, refused = b"before", 0, 0
+while True:
+    if select.select([sys.stdin], [], [], 0.01)[0]:
+        line = sys.stdin.readline()
+        if line != "deleted\\n":
+            break
+        what, sent, refused = b"after", 0, 0
+    for send, data in [(each.send, what) for each in sockets] + [(raw.send, frame) for frame in frames if what == b"after"]:
+        try:
+            send(data)
+            sent += 1
+        except OSError:	# its device is down, or gone
+            refused += 1
+print(sent, refused, flush=True)
+"""
+
+
+def heard_by(node, *allocs):
+    """What takes every datagram for port 9: of the node, of the endpoints."""
+    sockets = []
+    for place in node, *allocs:
+        with place.inside():
+            sockets.append(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        sockets[-1].bind(("::", 9))
+        sockets[-1].setblocking(False)
+    return sockets
+
+
 def test_what_runs_on_after_DEL_reaches_nobody(make_node):
     """
-    Its sockets were open before, its netns stays: it sends to a peer, to the node and to the world.
-    P56: nothing is delivered, its slot and addresses are nobody else's meanwhile, and it goes with its netns.
+    P56: a process that lives on in the netns after DEL, its sockets open before, sends to a peer, to the node and to the world for ten seconds, by both
+    families and by raw frames: nothing is delivered. Its slot and addresses are nobody else's meanwhile, though the pool has no other; its device
+    goes with it.
     """
-    node = make_node(conf={"mode": "process"})
+    node = make_node(conf={"mode": "process"}, pool=("10.40.7.0/29", "fd00:40:7::/64"))
     node.start_picketd(ALONE)
     a, b = node.add("acme", "api", "web"), node.add("acme", "db", "web")
-    targets = [b.address(), node.options.up_address.split("/")[0], "198.51.100.7"]
-    with a.inside():
-        sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in targets]
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    raw.bind(("eth0", 0))
-    for each, target in zip(sockets, targets):
-        each.connect((target, 9))
-    with node.inside():
-        host = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    host.bind(("", 9))
-    host.setblocking(False)
-    own, slot = socket.inet_aton(a.address()), a.slot
-    frames = [bytes(Ether(src=a.mac, dst=GATEWAY) / IP(src=a.address(), dst=target) / UDP(sport=9, dport=9)) for target in targets]
-    with b.packets() as peer, PacketSocket(node.net, "up0") as uplink:
-        wait_for(lambda: sockets[0].send(b"before") and peer.receive(lambda f: own in f and b"before" in f, 0.2), "a way that is open")
-        node.delete(a, drop=False)
+    targets = [b.address(), b.address(6), node.options.up_address.split("/")[0], node.options.up_address6.split("/")[0], a.gateway,
+               "198.51.100.7", "2001:db8:9::7"]
+    frames = [bytes(Ether(src=a.mac, dst=GATEWAY) / (IPv6(src=a.address(6), dst=target) if ":" in target else IP(src=a.address(), dst=target)) /
+                    UDP(sport=9, dport=9) / b"after") for target in targets]
+    frames += [bytes(question) for question in questions(a).values()]
+    own, slot = (socket.inet_aton(a.address()), socket.inet_pton(socket.AF_INET6, a.address(6))), a.slot
+    process = a.popen([sys.executable, "-c", LIVES_ON, " ".join(targets), " ".join(frame.hex() for frame in frames)], stdin=-1, stdout=-1, text=True)
+    assert process.stdout.readline() == "ready\n"
+    host, peers = heard_by(node, b)
+    with b.packets() as peer, PacketSocket(node.net, "up0") as uplink, host, peers:
+        wait_for(lambda: peer.receive(lambda f: own[0] in f and b"before" in f, 0.2), "a way that is open")
+        node.delete(a)		# the netns has no name any more, and lives by its process
         peer.drain(), uplink.drain()
-        for _ in range(100):
-            for send, what in [(each.send, b"after") for each in sockets] + [(raw.send, frame) for frame in frames]:
-                try:
-                    send(what)
-                except OSError:		# its device is gone
+        for each in host, peers:
+            with contextlib.suppress(BlockingIOError):
+                while each.recv(100):
                     pass
-        again = node.add("beta", "other", "web")	# while it still runs
-        assert again.address() != a.address() and again.address(6) != a.address(6) and again.slot != slot
-        for heard in (peer, uplink):
-            assert not [f for f in heard.drain() if own in f or b"after" in f]
-        with pytest.raises(BlockingIOError):
-            host.recv(100)
-    for each in (*sockets, raw, host):
-        each.close()
-    node.drop_netns(a)
-    wait_for(lambda: not [name for name in node.records() if a.id in name], lambda: f"its record's going: {node.records()}")
-    assert f"pk{slot}" not in {link["ifname"] for link in node.json(["ip", "-j", "link"])}
+        process.stdin.write("deleted\n")
+        process.stdin.flush()
+        end, later = time.monotonic() + RUNS_ON, [b]
+        with pytest.raises(CniError, match="no free IPv4 address") as full:
+            while True:
+                later.append(node.add("beta", "other", "web"))
+        assert full.value.code == 102 and len(later) == 4, "the pool has five addresses, one of which is still the process's"
+        assert not {e.address() for e in later} & {a.address()} and not {e.address(6) for e in later} & {a.address(6)} and slot not in {e.slot for e in later}
+        time.sleep(max(0, end - time.monotonic()))
+        assert process.poll() is None and f"pk{slot}" in {link["ifname"] for link in node.json(["ip", "-j", "link"])}
+        sent, refused = map(int, process.communicate("end\n", timeout=60)[0].split())
+        assert sent + refused > 100 * len(frames), (sent, refused)
+        for heard in peer, uplink:
+            assert not [f for f in heard.drain() if b"after" in f or own[0] in f[26:30] or own[1] in f[22:38]]
+        for each in host, peers:
+            with pytest.raises(BlockingIOError):
+                each.recv(100)
+    wait_for(lambda: f"pk{slot}" not in {link["ifname"] for link in node.json(["ip", "-j", "link"])}, "its device's end")
+    wait_for(lambda: not [name for name in node.records() if a.id in name], lambda: f"its record's end: {node.records()}")
