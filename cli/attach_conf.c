@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes what the plugin is told of the command line and a conflist. */
+/* Makes the plugin's configuration of the command line and a conflist. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "declared.h"
 #include "doc.h"
 
-/* Refuses what a terminal would not show as it stands. */
+/* Refuses a value with control characters, which a terminal wouldn't show. */
 static int check_value(const char *label, const char *value, struct pk_err *err)
 {
 	own_str safe = { 0 };
@@ -110,7 +110,10 @@ static int find_list(const struct cli *cli, struct pk_conflist *list, struct pk_
 	return pk_fix(err, -EINVAL, "say which by -network");
 }
 
-/* Finds Picket's plugin, which alone is run: a chain is a runtime's to walk. */
+/*
+ * Finds the conflist's plugin of type picket. Only that one is run: running a chain is a runtime's
+ * work.
+ */
 static int the_plugin(const struct cli *cli, const struct pk_conflist *list,
 		      const struct pk_json **out, struct pk_err *err)
 {
@@ -136,7 +139,7 @@ static bool is_one_of(const char *word, const char *const *list)
 	return *list;
 }
 
-/* Returns whether the command line says this member of the plugin's object in its place. */
+/* Returns whether an option replaces this member of the plugin's configuration. */
 static bool is_replaced(const struct cli *cli, const char *key)
 {
 	static const char *const always[] = { "cniVersion", "name", "runtimeConfig", NULL };

@@ -39,11 +39,11 @@ void check_net(struct check *check);
 void check_uplinks(struct check *check);
 /* In check_firewall.c: chains of the node that stand in the way of what policy allows. */
 void check_firewall(struct check *check);
-/* In check_overlay.c: the device between nodes; nothing where there is no overlay. */
+/* In check_overlay.c: the overlay's device; nothing where there is no overlay. */
 void check_overlay(struct check *check);
 /* In check_plugin.c. */
 void check_plugin(struct check *check); /* is its file there, and of which version */
-/* Says where a version isn't the CLI's own. */
+/* Adds a warning where a version isn't the CLI's own. */
 void check_version(struct check *check, const char *what, const char *version, const char *fix);
 /* In check_node.c. */
 void check_hooks(struct check *check);	  /* is the guard the first at each live device */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checks the conflists as Nomad reads them and as the plugin takes them at ADD, with their own
- * readers: so nothing is found here that an ADD lets pass, and the other way round.
+ * Checks the conflists with the readers that Nomad's client and the plugin have, so that what
+ * passes here passes at ADD, and the other way round.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,10 @@ static void check_root(struct check *c, const struct check_network *n)
 		   n->conf.root, root);
 }
 
-/* Checks what a file that works lacks: that shows later, with the first job that needs it. */
+/*
+ * Checks for what is missing in a file that works, which would show only with the first job that
+ * needs it.
+ */
 static void check_details(struct check *c, const struct check_network *n)
 {
 	if (n->list.single)

@@ -38,7 +38,10 @@ static void check_chain(struct check *c, const struct pk_firewall_chain *chain)
 			   where);
 }
 
-/* What other nodes send through the overlay is the node's own to take in, of one family. */
+/*
+ * Checks the overlay's port: datagrams of other nodes come to the node itself, in one address
+ * family.
+ */
 static void check_port(struct check *c, const struct pk_firewall_chain *chain)
 {
 	const struct pk_vxlan *v = &c->settings.vxlan;

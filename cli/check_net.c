@@ -35,9 +35,9 @@ struct routes {
 };
 
 /*
- * Returns whether the route is a network that the node itself is on, or leads to what would be an
- * endpoint's. One that covers the pool and leads to a gateway is how this node reaches the
- * cluster's other blocks.
+ * Returns whether the route collides with the pool: it is to a network that the node is on, or
+ * leads to what would be an endpoint's address. A route that covers the pool and leads to a gateway
+ * doesn't: that is how this node reaches the cluster's other blocks.
  */
 static bool in_the_way(const struct pk_nl_route_info *route, const struct pk_prefix *pool)
 {

@@ -30,7 +30,7 @@ static bool find_holder(struct pk_nl *nl, const struct pk_vxlan *v, struct pk_nl
 	return false;
 }
 
-/* Returns whether a socket has the port: whoever tries it for a moment is told. */
+/* Returns whether a socket has the port, by trying to bind it for a moment. */
 static bool is_taken(const struct pk_vxlan *v)
 {
 	const struct sockaddr_in in = { .sin_family = AF_INET,
@@ -46,7 +46,7 @@ static bool is_taken(const struct pk_vxlan *v)
 	       errno == EADDRINUSE;
 }
 
-/* Where the device isn't up: says whether somebody else has its port. */
+/* Looks, where the device isn't up, whether somebody else has its port. */
 static bool check_port(struct check *c, struct pk_nl *nl, const struct pk_vxlan *v)
 {
 	struct pk_nl_link holder;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The CLI's frame: one table of commands, each with its options, gives parsing, help and
- * completion. A command's run() answers the exit code: 0 yes/ok, 1 no/denied/would change, 2 could
- * not tell.
+ * Declares what all commands share: one table of commands with their options, from which parsing,
+ * help and completion come. A command's run() returns the exit status: 0 yes or done, 1 no, denied
+ * or would change, 2 could not tell.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ enum cli_exit {
 
 struct cli_option {
 	const char *name; /* without dashes; one or two are taken: -follow, --follow */
-	const char *arg;  /* what its value is called in the help; NULL: a flag */
+	const char *arg;  /* its value's name in the help; NULL: a flag */
 	const char *help;
 	char letter; /* a one-letter form, 0 = none: -f */
 };
@@ -48,7 +48,7 @@ struct cli {
 	bool json, jsonl, wide, quiet;
 	const char *columns; /* -o A,B: these only, without header */
 	bool color, tty, utf8;
-	int width; /* columns of the terminal; 0: piped, nothing is cut */
+	int width; /* columns of the terminal; 0: output is piped, and nothing is cut */
 	int argc;
 	char **argv; /* positional arguments */
 	struct {
@@ -58,32 +58,35 @@ struct cli {
 	size_t n_values;
 };
 
-/* Returns the value given (the last one), NULL where it wasn't. */
+/* Returns the last value given; NULL: the option wasn't given. */
 const char *cli_get(const struct cli *cli, const char *name);
 bool cli_has(const struct cli *cli, const char *name);
-/* Returns the n-th value of an option that may come more than once, NULL at the end. */
+/* Returns the n-th value of an option that may be given more than once; NULL after the last. */
 const char *cli_nth(const struct cli *cli, const char *name, size_t n);
-/* Reads a number of seconds, or one with ms, s, m, h, d behind. Errors: -EINVAL. */
+/* Reads a duration in seconds: a number, alone or with ms, s, m, h or d. Returns 0 or -EINVAL. */
 int cli_duration(const char *text, double *seconds);
 
 /* Prints "picket <noun> <verb>: text" and "fix: …" on standard error; returns code. */
 int cli_fail(const struct cli *cli, const struct pk_err *err, int code);
 int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Does a GET of picketd; the document is the caller's. Errors say how to go on without it. */
+/*
+ * Asks picketd by GET; the caller frees the document. An error's fix says how to go on without
+ * picketd.
+ */
 int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err);
 int cli_api_post(const struct cli *cli, const char *path, const char *body,
 		 struct pk_json_doc **doc, struct pk_err *err);
 /* Returns whether a picketd of this root runs, also one that doesn't answer. */
 bool cli_daemon_runs(const struct cli *cli);
 /*
- * Finds a string of picketd.json (section.key; section NULL: of its top), which the caller frees;
- * NULL where it isn't given. It says where things are when picketd doesn't answer. -EINVAL: the
- * file can't be read.
+ * Reads a string of picketd.json (section.key; section NULL: at its top), to find things when
+ * picketd doesn't answer. The caller frees it; NULL where it isn't given. -EINVAL: the file can't
+ * be read.
  */
 int cli_config_string(const struct cli *cli, const char *section, const char *key, char **out,
 		      struct pk_err *err);
-bool cli_no_daemon(int ret); /* nobody listens: what works offline may go on */
+bool cli_no_daemon(int ret); /* nobody listens at the socket: what works offline may go on */
 
 /* The registry (main.c); each file adds its table, which ends with {0}. */
 extern const struct cli_command cli_status_commands[], cli_check_commands[],

@@ -20,8 +20,8 @@ struct reader {
 	const struct cli *cli;
 	size_t shown;
 	/*
-	 * These keep the past: the last `room` lines that passed, the oldest at `at`. NULL: lines
-	 * are shown as they come.
+	 * The last `room` lines that passed, the oldest at index `at`. NULL: lines are shown as
+	 * they come.
 	 */
 	char **kept;
 	size_t room, at;

@@ -25,8 +25,8 @@
 #include "policy_release.h"
 #include "policy_rollout.h"
 
-#define TAKEN_SECONDS	 3  /* s that a refusal may be of the text before */
-#define ENFORCED_SECONDS 10 /* s until tables and disk have all of them */
+#define TAKEN_SECONDS	 3  /* seconds for which a refusal may still be of the text before */
+#define ENFORCED_SECONDS 10 /* seconds until tables and disk should have all documents */
 
 /* Finds the directory that the running picketd reads, whatever its file says by now. */
 static bool ask_directory(const struct cli *cli, struct pk_str *dir)

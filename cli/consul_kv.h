@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Reads and writes Consul's keys below <prefix>/v1/<cluster>/, as an operator or a tenant. Consul
- * is reached as its own tool reaches it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …).
+ * Reads and writes the cluster's keys in Consul, below <prefix>/v1/<cluster>/, for an operator or a
+ * tenant. Consul is found as its own tool finds it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, …).
  */
 #include "cli.h"
 #include "consul.h"
@@ -15,41 +15,44 @@ struct cli_consul {
 	const char *origin; /* docsource.h: Consul, or Nomad's Variables */
 	char *home;	    /* Nomad's namespace of the operators' variables; NULL: Consul */
 	char *prefix;	    /* "picket/v1/default/" */
-	uint64_t index;	    /* the last change of what was read last */
-	char *hidden; /* below it keys were read that Consul doesn't show; NULL: none is known of */
-	bool unsure;  /* perhaps nothing is hidden: there is no token to ask about */
+	uint64_t index;	    /* the index of the newest change in what was read last */
+	char *hidden;	    /* a prefix below which Consul hides keys; NULL: none is known */
+	bool unsure;	    /* it isn't sure that keys are hidden: there is no token to ask about */
 };
 
-/* These options of commands that speak to Consul say where in it the cluster's keys are. */
+/* The options that say where in Consul the cluster's keys are. */
 #define CLI_CONSUL_OPTIONS                                                                         \
 	{ "namespace", "NAME", "a tenant's own documents in Consul, not the operator's", 0 },      \
 		{ "prefix", "PREFIX",                                                              \
 		  "of Picket's keys in Consul (default: as picketd.json says)", 0 },               \
 		{ "cluster", "NAME", "whose keys (default: as picketd.json says)", 0 }
-/* Opens Consul, or, with -nomad, Nomad's Variables: all that follows is of either. */
+/* Opens Consul, or with -nomad Nomad's Variables; what follows works with either. */
 int cli_consul_open(const struct cli *cli, struct cli_consul *consul, struct pk_err *err);
 void cli_consul_done(struct cli_consul *consul);
 
 /*
- * Reads all keys below prefix + below as the leader has them, ordered by key. Where the token may
- * not read them Consul shows none, and cli_consul_say_hidden has a word for that.
+ * Reads all keys below prefix + below from the leader, sorted. Keys that the token may not read are
+ * missing; cli_consul_say_hidden reports that.
  */
 int cli_consul_read(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		    struct pk_err *err);
 
-/* The same, but of Nomad's Variables the keys alone: each value is a question of its own. */
+/*
+ * Reads the same, but of Nomad's Variables only the keys: each value would take a question of its
+ * own.
+ */
 int cli_consul_names(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		     struct pk_err *err);
 
 /*
- * Says that Consul hides keys, if it does. Returns CLI_CANNOT where nothing of what was asked for
- * is shown and some is surely hidden, else CLI_OK.
+ * Reports that Consul hides keys, if it does. Returns CLI_CANNOT where some are surely hidden and
+ * none is shown, else CLI_OK.
  */
 int cli_consul_say_hidden(const struct cli *cli, const struct cli_consul *consul, bool shown);
 
 /*
- * Says who asks: the token's description and accessor as Consul has them. Without ACLs, or without
- * a token, the name is a claim, the user at this machine, and there is no accessor.
+ * The maker of a change: the token's description and accessor. Without ACLs or a token the name is
+ * only a claim, this machine's user, and there is no accessor.
  */
 struct cli_consul_who {
 	char name[256];
@@ -57,15 +60,15 @@ struct cli_consul_who {
 };
 int cli_consul_self(struct cli_consul *consul, struct cli_consul_who *who, struct pk_err *err);
 /*
- * Reads what a store says of the token, and wipes it, for the secret is in it; name_of is the
- * member that people name it by.
+ * Reads a store's answer on the token, and wipes the answer, since the secret is in it; name_of is
+ * the member with the token's name.
  */
 int cli_consul_read_self(struct pk_curl_answer *answer, const char *name_of,
 			 struct cli_consul_who *who, struct pk_err *err);
 
 /*
- * Several changes that are made together or not at all; at most 128, of together 512 KiB. Nomad's
- * Variables take one after the other, to the first that fails.
+ * Several changes that are made together or not at all: at most 128, of 512 KiB together. In
+ * Nomad's Variables they are made one after the other, up to the first that fails.
  */
 struct cli_consul_change {
 	const char *verb;  /* "cas", "set", "delete-cas", "delete", "check-index" */

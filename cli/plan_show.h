@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Prints the lines of a plan. Pairs that change alike are one line: all sources of one destination,
- * or all destinations of one source; with -o wide each pair and port stands alone.
+ * Prints a plan. Pairs that change alike are one line: all sources of one destination, or all
+ * destinations of one source. With -o wide each pair and port has a line.
  */
 #include "cli.h"
 #include "plan.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Commands of cmd_policy_plan.c's table that have a file of their own. */
+/* Commands that cmd_policy_plan.c's table has, and that have files of their own. */
 #include "cli.h"
 
 int cli_explain(struct cli *cli);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One source of documents in a store that nodes share: the operator's, or a tenant's own. */
+/* Reads one source of documents in a store that nodes share: the operator's, or a tenant's own. */
 #include "consul_kv.h"
 #include "doc.h"
 
 /*
- * The longest document that is written: Consul takes 512 KiB a transaction, and in it are the text
- * in base64 and its history.
+ * The most bytes of a document: Consul takes 512 KiB in a transaction, which has the text in
+ * base64, and its history.
  */
 #define CLI_CONSUL_TEXT_MAX (376u << 10)
 /* Gives the key in a document's path, which begins with its store ("consul:KEY"). */
@@ -27,7 +27,7 @@ struct cli_consul_docs {
 };
 
 /*
- * Opens a source, then reads what there is now, once or again. Both return an exit code, and have
+ * Open a source; read what it has now, any number of times. Both return an exit status, and have
  * printed what is wrong.
  */
 int cli_consul_docs_open(struct cli *cli, struct cli_consul_docs *docs);
@@ -35,23 +35,21 @@ int cli_consul_docs_read(struct cli *cli, struct cli_consul_docs *docs);
 void cli_consul_docs_done(struct cli_consul_docs *docs);
 #define own_consul_docs PK_OWN(cli_consul_docs_done) struct cli_consul_docs
 
-/*
- * Finds the document of that name, else a refused one whose key is so called; NULL: there is none.
- */
+/* Finds the document with that name, else a refused one whose key is that; NULL: there is none. */
 const struct cli_consul_doc *cli_consul_docs_find(const struct cli_consul_docs *docs,
 						  const char *name);
-/* Appends "consul:KEY" or "nomad:KEY" of where a new one would go. */
+/* Appends "consul:KEY" or "nomad:KEY", the path of a new document with that name. */
 void cli_consul_docs_path(const struct cli_consul_docs *docs, const char *name,
 			  struct pk_str *path);
-/* Prints that there is none. */
+/* Prints that there is no such document. */
 int cli_consul_none(const struct cli *cli, const struct cli_consul_docs *docs, const char *name);
-/* The digits of a text's digest that picket policy list shows as sha. */
+/* How many digits of a text's digest picket policy list shows as sha. */
 #define CLI_CONSUL_SHA 12
 void cli_consul_digest(const char *text, size_t len, char to[PK_DIGEST_TEXT]);
-/* Returns what NAME or SOURCE/NAME names in this source; NULL: nothing. */
+/* Returns the NAME of NAME or SOURCE/NAME; NULL: it is another source's. */
 const char *cli_consul_docs_name(const struct cli_consul_docs *docs, const char *given);
 
-/* The options of a command that does the same in another place without -consul. */
+/* The options of commands that work elsewhere without -consul or -nomad. */
 #define CLI_NOMAD                                                                                  \
 	{ "nomad", NULL,                                                                           \
 	  "in Nomad's Variables, not Consul (\"store\": \"nomad\"), as NOMAD_ADDR says", 0 }
@@ -63,6 +61,6 @@ bool cli_is_shared(const struct cli *cli);
 /* Refuses options of a store without -consul or -nomad. */
 bool cli_consul_is_meant(const struct cli *cli);
 
-/* The commands of other tables where the documents are in Consul. */
+/* What commands of other tables do with -consul or -nomad. */
 int cli_consul_list(struct cli *cli);
 int cli_consul_show(struct cli *cli);

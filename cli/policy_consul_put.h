@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Puts a document into Consul, or takes it out, with its history. Both return an exit code, and
+ * Writes a document into Consul, or deletes it, with its history. Both return an exit status, and
  * have printed what came of it.
  */
 #include "policy_candidate.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Says that what is held of a source, or of one document, is meant to be gone. -ENODATA: nothing is
- * held.
+ * Tells picketd that what is held of a source, or of one document, is gone on purpose. -ENODATA:
+ * nothing is held.
  */
 #include "cli.h"
 
