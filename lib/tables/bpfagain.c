@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bpfload.h"
+#include "bpf_private.h"
 #include "own.h"
 
 #define DIR_ROOM (PK_PATH_ROOM + 32)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads the embedded object over the pinned maps, or makes them. The node lock is held. */
-#include "bpfload.h"
+#include "bpf_private.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bpfload.h"
+#include "bpf_private.h"
 #include "fs.h"
 #include "tables.h"
 #include "uplink.h"

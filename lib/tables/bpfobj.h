@@ -46,6 +46,9 @@ static inline void pk_bpf_closep(struct pk_bpf **bpf)
 }
 #define own_bpf PK_OWN(pk_bpf_closep) struct pk_bpf
 
+/* Takes run/lock/node, which is held until *fd is closed. deadline_ns: CLOCK_MONOTONIC. */
+int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err);
+
 /*
  * Returns whether the pins still lead to what this handle opened. whole: every table and program is
  * compared, else the table `node` alone. False: whoever opens or loads from now on gets others.

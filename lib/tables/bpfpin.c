@@ -10,7 +10,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "bpfload.h"
+#include "bpf_private.h"
 #include "fault.h"
 #include "own.h"
 #include "bpfsock.h"

@@ -14,7 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "bpfload.h"
+#include "bpf_private.h"
 #include "sock.skel.h"
 
 #define ROOM (PK_PATH_ROOM + 64)

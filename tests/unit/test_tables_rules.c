@@ -2,7 +2,6 @@
 /*
  * Rule sets in real maps: shared, built aside, changed in place, freed; nothing left of a failure.
  */
-#include "bpfload.h"
 #include "kernel_room.h"
 
 #include <errno.h>

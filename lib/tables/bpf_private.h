@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/*
- * The bpf*.c and tables*.c files alone use this: the first load of a node, and a new build beside
- * the old one.
- */
+/* Shared by the bpf*.c files: a node's first load, a new build beside the old one, their pins. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,9 +20,6 @@ int pk_bpf_load_beside(const struct pk_bpf *bpf, struct pk_err *err);
  * in all of them. PK_CODE_LAYOUT: it isn't this binary's layout.
  */
 int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err);
-
-/* Takes run/lock/node, which is held until *fd is closed. */
-int pk_node_lock(const struct pk_paths *paths, uint64_t deadline_ns, int *fd, struct pk_err *err);
 
 /* The pins' directories (bpfpin.c): 0 or -errno. */
 #define PK_PIN_SLOW "programs" /* beside a build's programs */
