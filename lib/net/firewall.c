@@ -198,13 +198,17 @@ static void read_expression(struct reading *r, struct nlattr *expression)
 		return;
 	name = nla_get_string(tb[NFTA_EXPR_NAME]);
 	data = tb[NFTA_EXPR_DATA];
-	if (!strcmp(name, "reject"))
-		r->rule.verdict = FW_DROP;
-	else if (!strcmp(name, "counter") || !strcmp(name, "log"))
+	if (!strcmp(name, "counter") || !strcmp(name, "log"))
 		return;
-	else if (!data)
+	if (!strcmp(name, "reject")) {
+		r->rule.verdict = FW_DROP;
+		return;
+	}
+	if (!data) {
 		fw_rule_maybe(&r->rule);
-	else if (!strcmp(name, "meta"))
+		return;
+	}
+	if (!strcmp(name, "meta"))
 		read_meta(r, data);
 	else if (!strcmp(name, "payload"))
 		read_payload(r, data);
