@@ -16,6 +16,12 @@ static void check(bool ok)
 		abort();
 }
 
+static void check_addresses(const struct pk_service *a, const struct pk_service *b)
+{
+	for (size_t i = 0; b->on && i < PK_SERVICE_ADDRESSES; i++)
+		check(strcmp(a->address[i], b->address[i]) == 0);
+}
+
 static void check_taken(const struct pk_config *c)
 {
 	struct pk_config again;
@@ -35,7 +41,9 @@ static void check_taken(const struct pk_config *c)
 	check(again.settings.has_nomad == c->settings.has_nomad);
 	check(again.consul.on == c->consul.on);
 	check(strcmp(again.cluster, c->cluster) == 0);
-	check(strcmp(again.nomad.address, c->nomad.address) == 0 || !c->nomad.on);
+	check(again.nomad.on == c->nomad.on);
+	check_addresses(&again.nomad, &c->nomad);
+	check_addresses(&again.consul, &c->consul);
 	end = first.text + first.len;
 	check(end[-1] == '\n');
 	pk_config_done(&again);

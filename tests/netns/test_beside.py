@@ -27,10 +27,15 @@ def forwards(node, device):
     node.run(["sysctl", "-qw", f"net.ipv4.conf.{device}.forwarding=1", "net.ipv6.conf.all.forwarding=1"])
 
 
+def addresses(device, of):
+    """The commands that give the node's end its address of each family."""
+    return [f"ip addr add {of[family][0]} dev {device} nodad" for family in (4, 6)]
+
+
 def container(node):
     """One of another bridge's, as docker makes them: the bridge is its router."""
     run(node, "ip link add br-other type bridge", "ip link set br-other up",
-        *(f"ip addr add {BESIDE[f][0]} dev br-other nodad" for f in (4, 6)))
+        *addresses("br-other", BESIDE))
     place = Place(node, "other0", "192.0.2.77/32", BESIDE[4][1])
     run(node, "ip addr flush dev other0", "ip link set other0 master br-other")
     run(place, f"ip addr add {BESIDE[6][1]} dev eth0 nodad",
@@ -75,7 +80,7 @@ class Tun(threading.Thread):
         with node.inside():
             self.fd = os.open("/dev/net/tun", os.O_RDWR)
             fcntl.ioctl(self.fd, 0x400454CA, struct.pack("16sH22x", b"tun7", 0x1001))  # IFF_TUN | IFF_NO_PI
-        run(node, "ip link set tun7 up", *(f"ip addr add {TUN[f][0]} dev tun7 nodad" for f in (4, 6)))
+        run(node, "ip link set tun7 up", *addresses("tun7", TUN))
         forwards(node, "tun7")
         self.seen, self.ended = [], False
         self.start()
