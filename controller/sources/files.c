@@ -10,6 +10,7 @@
 #include <uthash.h>
 
 #include "docsource.h"
+#include "files_ahead.h"
 #include "fs.h"
 #include "json.h"
 #include "log.h"
@@ -24,7 +25,6 @@
 #define AGAIN_MS   30000
 #define MISSING_MS 1000 /* until the directory is looked for again */
 /* a file that was changed so lately may change again under the same time stamp */
-#define YOUNG_NS 100000000
 #define MASK                                                                                       \
 	(IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB |        \
 	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
@@ -49,6 +49,7 @@ struct pk_files {
 	struct pk_timer *timer;
 	struct pk_source source;
 	struct seen *seen;
+	struct pk_files_ahead *ahead;
 	bool blind;	/* inotify doesn't work */
 	bool first;	/* no look at the whole directory was made yet */
 	size_t lacking; /* files that the last look lacked and that aren't taken as gone yet */
@@ -86,12 +87,7 @@ static bool same(const struct seen *s, const struct stat *st)
 
 static void remember(struct seen *s, const struct stat *st)
 {
-	struct timespec now;
-	int64_t age;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	age = (now.tv_sec - st->st_ctim.tv_sec) * 1000000000LL + now.tv_nsec - st->st_ctim.tv_nsec;
-	s->young = age < YOUNG_NS;
+	s->young = pk_file_is_young(st);
 	s->inode = st->st_ino;
 	s->size = st->st_size;
 	s->mtime = st->st_mtim;
@@ -105,28 +101,19 @@ static bool unreadable(struct pk_files *f, const char *path, const char *why)
 	return pk_docs_unreadable(f->docs, &origin, why);
 }
 
-static bool offer(struct pk_files *f, const char *path)
+static bool offer(struct pk_files *f, const char *path, const struct stat *st)
 {
-	const struct pk_doc_origin origin = { .source = PK_SOURCE_FILE, .path = path };
+	const struct pk_doc_origin origin = { .source = PK_SOURCE_FILE,
+					      .path = path,
+					      .ahead = pk_files_ahead_docs(f->ahead) };
 	own_mem char *text = NULL;
 	struct pk_err err = { 0 };
 	size_t len;
 
-	if (pk_fs_read_own(path, PK_JSON_MAX, &text, &len, &err) < 0)
+	if (!(st && pk_files_ahead_take(f->ahead, path, st, &text, &len)) &&
+	    pk_fs_read_own(path, PK_JSON_MAX, &text, &len, &err) < 0)
 		return unreadable(f, path, err.text);
 	return pk_docs_offer(f->docs, &origin, text, len);
-}
-
-static char *path_of(const struct pk_files *f, const char *name)
-{
-	own_str path = { 0 };
-	char *text;
-
-	pk_str_addf(&path, "%s/%s", f->directory, name);
-	text = pk_str_take(&path);
-	if (!text)
-		abort();
-	return text;
 }
 
 /*
@@ -135,7 +122,7 @@ static char *path_of(const struct pk_files *f, const char *name)
  */
 static bool waits(struct pk_files *f, const char *name)
 {
-	own_mem char *path = path_of(f, name);
+	own_mem char *path = pk_file_path(f->directory, name);
 
 	return pk_docs_waits(f->docs, PK_SOURCE_FILE, path);
 }
@@ -149,13 +136,13 @@ static bool look_at(struct pk_files *f, const char *name, const struct stat *st,
 	s->here = true;
 	if (st && same(s, st) && !(any_waits && waits(f, name)))
 		return false;
-	path = path_of(f, name);
+	path = pk_file_path(f->directory, name);
 	if (st)
 		remember(s, st);
 	/* Only a regular file is opened: opening a pipe would block. */
 	if (st && !S_ISREG(st->st_mode))
 		return unreadable(f, path, "not a regular file");
-	return offer(f, path);
+	return offer(f, path, st);
 }
 
 static bool is_here(void *arg, const char *path)
@@ -178,11 +165,13 @@ static void forget_gone(struct pk_files *f)
 			seen_free(f, s);
 }
 
-static bool wanted(const char *name)
+static bool is_new(void *arg, const char *name, const struct stat *st)
 {
-	size_t n = strlen(name);
+	const struct pk_files *f = arg;
+	struct seen *s;
 
-	return name[0] != '.' && n > 5 && strcmp(name + n - 5, ".json") == 0;
+	HASH_FIND_STR(f->seen, name, s);
+	return S_ISREG(st->st_mode) && !(s && same(s, st));
 }
 
 /*
@@ -240,7 +229,7 @@ static int scan(struct pk_files *f, bool *any)
 		s->here = false;
 	errno = 0;
 	while ((e = readdir(dir))) {
-		if (wanted(e->d_name))
+		if (pk_file_is_wanted(e->d_name))
 			*any |= look_at(f, e->d_name,
 					fstatat(dirfd(dir), e->d_name, &st, 0) == 0 ? &st : NULL,
 					any_waits);
@@ -343,8 +332,19 @@ static void look(void *arg)
 		pk_source_good(&f->source);
 	}
 	say_blind(f, r == 0 && f->watch < 0);
+	pk_files_ahead_clear(f->ahead);
 	pk_timer_set(f->timer, pause_of(f, r < 0));
 	tell(f, any);
+}
+
+static void on_timer(void *arg)
+{
+	struct pk_files *f = arg;
+
+	if (pk_files_ahead_read(f->ahead))
+		pk_timer_set(f->timer, 0);
+	else
+		look(f);
 }
 
 enum todo { NOTHING, READ_IT, LOOK_LATER, LOOK_SOON };
@@ -362,11 +362,11 @@ static enum todo todo_of(const struct pk_files *f, const struct inotify_event *e
 		return is_its_name(f, e) ? LOOK_SOON : NOTHING;
 	if (e->wd != f->watch || !e->len)
 		return LOOK_SOON;
-	if (!wanted(e->name))
+	if (!pk_file_is_wanted(e->name))
 		return NOTHING;
 	if (!(e->mask & (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO)))
 		return LOOK_SOON;
-	path = path_of(f, e->name);
+	path = pk_file_path(f->directory, e->name);
 	/* A new regular file will be closed, which is another event; a new link won't. */
 	if (e->mask & IN_CREATE && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		return LOOK_LATER;
@@ -375,7 +375,7 @@ static enum todo todo_of(const struct pk_files *f, const struct inotify_event *e
 
 static void read_named(struct pk_files *f, const struct inotify_event *e, bool *any)
 {
-	own_mem char *path = path_of(f, e->name);
+	own_mem char *path = pk_file_path(f->directory, e->name);
 	struct stat st;
 
 	if (stat(path, &st) == 0)
@@ -414,7 +414,9 @@ static void on_inotify(void *arg)
 	bool any = false;
 	ssize_t n;
 
-	while ((n = read(f->inotify, buf, sizeof(buf))) > 0)
+	/* What is left comes with the next turn. */
+	n = read(f->inotify, buf, sizeof(buf));
+	if (n > 0)
 		take_events(f, (const void *)buf, (const void *)(buf + n), &any);
 	tell(f, any);
 }
@@ -451,7 +453,9 @@ struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const 
 				.arg = arg };
 	name_directory(f, directory);
 	pk_source_start(&f->source);
-	f->timer = pk_timer_new(loop, look, f);
+	f->timer = pk_timer_new(loop, on_timer, f);
+	f->ahead = pk_files_ahead_new(&(struct pk_files_ahead_args){
+		.docs = docs, .directory = f->directory, .is_new = is_new, .arg = f });
 	look(f);
 	return f;
 }
@@ -476,6 +480,7 @@ void pk_files_free(struct pk_files *f)
 		close(f->inotify);
 	while (f->seen)
 		seen_free(f, f->seen);
+	pk_files_ahead_free(f->ahead);
 	free(f->directory);
 	free(f->above);
 	free(f);

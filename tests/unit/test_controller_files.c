@@ -336,6 +336,39 @@ static void test_no_inotify(void **state)
 		event_base_loop(pk_loop_base(f->loop), EVLOOP_ONCE);
 }
 
+#define MANY 2000
+
+/* Makes so many documents, each with a name of its own. */
+static void put_many(const char *dir)
+{
+	for (int i = 0; i < MANY; i++) {
+		own_str path = { 0 };
+
+		pk_str_addf(&path, "%s/%04d.json", dir, i);
+		put(path.text, ONE);
+	}
+}
+
+/* A directory of many files is read in many turns, and what it says is in force in one. */
+static void test_many_are_read_in_turns(void **state)
+{
+	struct fixture *f = *state;
+	own_str other = { 0 };
+	size_t turns = 0;
+
+	start(f);
+	pk_str_addf(&other, "%s/other", f->base);
+	assert_int_equal(mkdir(other.text, 0755), 0);
+	put_many(other.text);
+	assert_int_equal(rmdir(f->dir), 0);
+	assert_int_equal(rename(other.text, f->dir), 0);
+	for (f->changes = 0; !f->changes; turns++)
+		event_base_loop(pk_loop_base(f->loop), EVLOOP_ONCE);
+	assert_int_equal(f->least, MANY);
+	/* A text that is read takes 16 of 1,024 that a turn has. */
+	assert_in_range(turns, MANY * 16 / PK_DOCS_TURN, 2 * MANY * 16 / PK_DOCS_TURN);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -350,6 +383,7 @@ int main(void)
 		TEST(test_overflow),
 		TEST(test_namesake_waits),
 		TEST(test_no_inotify),
+		TEST(test_many_are_read_in_turns),
 	};
 
 	return cmocka_run_group_tests_name("controller: policy directory", tests, NULL, NULL);
