@@ -219,6 +219,7 @@ WORDS = [
     ("picket policy explain acme/api acme/db 5432/tcp", [*WORLD, "x/a", "x/b"], [*WORLD, "x/a", "x/b", "5432/tcp"], "out of x/a"),
     ("file, consul/operator, consul/tenant/NAMESPACE", [*WORLD, "-as", "operator", "x/a", "host", "80/tcp"], [*WORLD, "-as", "consul/operator", "x/a", "host", "80/tcp"],
      "out of x/a"),
+    ("picket policy fmt -help", ["policy", "fmt", "-widht", "3"], ["policy", "fmt", "-help"], "comments stay"),
     ("picket reasons", ["reasons", "denied"], ["reasons"], "policy-denied"),
     ("what has no tenant is in quarantine, and has no labels", ["attach", "a", "-label", "tier=db"], ["attach", "a", "-label", "tier=db", "-tenant", "acme"],
      "no network of type picket"),
@@ -391,6 +392,16 @@ def test_gc_wants_its_list(tmp_path):
     taken, text = collect()
     assert not taken and "call GC with the attachments that are in use, [] where none is" in text, text
     assert "call GC" not in collect(**{"cni.dev/valid-attachments": []})[1]
+
+
+def test_a_conflist_that_is_no_json(tmp_path):
+    def ask(text):
+        env = {"PATH": os.environ["PATH"], "CNI_COMMAND": "ADD", "CNI_CONTAINERID": "c1", "CNI_IFNAME": "eth0", "CNI_NETNS": "/none", "CNI_PATH": "/none"}
+        return said([PLUGIN], input=text, env=env)[1]
+    fix = "look at the conflist in the runtime's CNI configuration directory"
+    whole = json.dumps({"cniVersion": "1.0.0", "name": "picket", "type": "picket", "root": str(tmp_path), **POOL})
+    assert fix in ask(whole[:-5])
+    assert fix not in (mended := ask(whole)) and "pass the path of a network namespace" in mended, mended
 
 
 def network(root, name="picket", **more):
