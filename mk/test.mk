@@ -80,14 +80,15 @@ scale: setup
 	$(Q)/usr/bin/python3 tests/scale --build $(abspath $B) $(addprefix --seconds ,$(SECONDS)) $(addprefix --seed ,$(SEED)); \
 		status=$$?; scripts/give-back; exit $$status
 
-# `sudo make soak`: nodes of the release before beside this one's, then ten minutes of random kills, partitions and clocks;
-# SECONDS and SEED say how long and which.
+# `sudo make soak`: nodes of the release before beside this one's, floods of a million frames, Nomad away for ten minutes,
+# then ten minutes of random kills, partitions and clocks; SECONDS and SEED say how long and which.
 .PHONY: soak
 soak: setup
 	$(SUB) all
 	$(Q)scripts/release-before || [ $$? -eq 77 ]
-	$(Q)PICKET_BUILD=$(abspath $B) PICKET_SOAK=$(or $(SECONDS),600) PICKET_SEED=$(or $(SEED),1) PYTHONDONTWRITEBYTECODE=1 \
-		/usr/bin/python3 -m pytest -q -s tests/netns/test_releases.py tests/e2e/test_soak.py; status=$$?; scripts/give-back; exit $$status
+	$(Q)PICKET_BUILD=$(abspath $B) PICKET_SOAK=$(or $(SECONDS),600) PICKET_AWAY=$(or $(SECONDS),600) PICKET_FLOOD=1000000 PICKET_SEED=$(or $(SEED),1) PYTHONDONTWRITEBYTECODE=1 \
+		/usr/bin/python3 -m pytest -q -s tests/netns/test_releases.py tests/netns/test_floods.py \
+		"tests/netns/test_nomad_away.py::test_allocs_end_and_start_meanwhile[refuses]" tests/e2e/test_soak.py; status=$$?; scripts/give-back; exit $$status
 
 # `sudo make mutate N=20 SEED=1`: N sources with one mistake each, which the tests must notice
 # (tests/mutate). The syntax trees are what it reads them by.

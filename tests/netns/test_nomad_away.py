@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nomad is gone while allocations end and start, and comes back: ADD and DEL go on, what runs is under its last verdicts, and all is in step again."""
+"""
+Nomad is gone while allocations end and start, and comes back: ADD and DEL go on, what runs is under its last verdicts, and all is in step again.
+PICKET_AWAY says for how many seconds more it is gone, with an allocation that ends and one that starts every few; `make soak` has ten minutes.
+"""
+import os
+import time
 import uuid
 
 import pytest
@@ -9,6 +14,7 @@ from harness.shell import wait_for
 from test_picketd import ONLY_API, confirmed, in_step
 
 GONE = {"hangs": "hang", "refuses": 500, "cuts": "cut"}
+AWAY, EVERY = int(os.environ.get("PICKET_AWAY", "0")), 5		# seconds
 
 
 class Jobs:
@@ -28,7 +34,7 @@ class Jobs:
 
 
 @pytest.mark.parametrize("how", GONE)
-def test_allocs_end_and_start_meanwhile(make_node, how):
+def test_allocs_end_and_start_meanwhile(make_node, capsys, how):
     """P45: Nomad is away while allocs end and start: ADD and DEL work, verdicts stay, and all is in step soon after it is back."""
     node = make_node(conf={"mode": "process"})
     with serving(node, FakeNomad, "here") as nomad:
@@ -52,6 +58,12 @@ def test_allocs_end_and_start_meanwhile(make_node, how):
         assert api.pings(db) and not batch.pings(db, timeout=QUICK), "what runs is as it was"
         if how != "hangs":	# a question that waits is no silence for a minute
             wait_for(lambda: node.source("nomad")["state"] == "stale", "it to be said", 90)
+        for _ in range(AWAY // EVERY):
+            begun = time.monotonic()
+            jobs.end(late.pop(0))
+            late.insert(0, jobs.run("acme", "api"))
+            assert api.pings(db) and not batch.pings(db, timeout=QUICK) and not late[0].pings(db, timeout=QUICK), "nothing of it changes with time"
+            time.sleep(max(0, begun + EVERY - time.monotonic()))
         node.kill_picketd()
         node.start_picketd(config)
         late.append(jobs.run("acme", "api"))
@@ -60,9 +72,12 @@ def test_allocs_end_and_start_meanwhile(make_node, how):
         assert api.pings(db) and not batch.pings(db, timeout=QUICK), "also from what is stored"
         assert [node.tables.word(alloc.slot)[0] for alloc in (api, db, batch)] == [word[0] for word in words]
         nomad.set_mode("ok")
+        back = time.monotonic()
         for alloc in api, db, batch, *late:
             confirmed(node, alloc, "yes")
         wait_for(lambda: in_step(node), "all in step")
+        with capsys.disabled():
+            print(f" away for {AWAY} s more, in step {time.monotonic() - back:.1f} s after", end=" ")
         for alloc, reached in (api, True), (late[0], True), (late[2], True), (batch, False), (late[1], False):
             wait_for(lambda alloc=alloc, reached=reached: alloc.pings(db, timeout=QUICK) == reached, f"{alloc.id} {reached}")
         wait_for(lambda: node.api("/v1/status")["state"] == "ok", lambda: node.api("/v1/status")["reasons"], 60)
