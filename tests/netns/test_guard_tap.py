@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a tap's writer can set beside a frame's bytes."""
+import socket
 import struct
 
 import pytest
-from harness import EGRESS, INGRESS, VnetHeader, proving, wait_for
+from harness import EGRESS, INGRESS, PacketSocket, VnetHeader, proving, wait_for
 from harness.frames import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM
 from harness.shared import shared_node, two_of_a_tenant
 from harness.ways import WAYS, fault_of, needs_udp_segments
@@ -142,15 +143,17 @@ def test_vlan(pair, tag):
         assert silent(b.vmm)
 
 
+ONLY_80 = {"name": "only-80", "namespace": "acme", "rules": [{
+    "endpointSelector": {"matchLabels": {"nomad:job": "db"}},
+    "ingress": [{"fromEndpoints": [{}], "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}, {"port": "80", "protocol": "UDP"}]}]}]}]}
+
+
 @pytest.fixture
 def only80(pair):
     """The pair, and b takes port 80 alone: TCP and UDP."""
     a, b = pair
     before = a.tables.word(b.slot)
-    b.node.policy("only-80.json", {"name": "only-80", "namespace": "acme", "rules": [{
-        "endpointSelector": {"matchLabels": {"nomad:job": "db"}},
-        "ingress": [{"fromEndpoints": [{}], "toPorts": [{"ports": [
-            {"port": "80", "protocol": "TCP"}, {"port": "80", "protocol": "UDP"}]}]}]}]})
+    b.node.policy("only-80.json", ONLY_80)
     wait_for(lambda: a.tables.word(b.slot) != before, "the policy in force")
     yield a, b
     before = a.tables.word(b.slot)
@@ -188,6 +191,21 @@ def test_a_checksum_elsewhere_changes_nothing(pair, start, offset):
         a.vmm.send(bytes(tcp(a, b, 80, b"\0\0")),
                    VnetHeader(flags=NEEDS_CSUM, csum_start=start, csum_offset=offset))
         assert silent(b.vmm)
+
+
+@pytest.mark.parametrize("start, offset", [(26, 0), (26, 2), (30, 0), (30, 2)])
+def test_an_address_that_the_checksum_rewrites(pair, start, offset):
+    """P18: the sum would write another tenant's endpoint, or the world, into the source or the destination: it is denied as checksum, and none of them hears it."""
+    a, b = pair
+    c = a.node.add("beta", "other", "web")
+    half = socket.inet_aton(c.address())[2:] if offset else bytes([198, 51])
+    frame = sum_at(tcp(a, b, 80, b"marked"), start, int.from_bytes(half, "big"))
+    with c.tap(credentials=(OWNER, OWNER)) as other, PacketSocket(a.node.net, "up0") as uplink:
+        with proving(a.tables, a.slot, EGRESS, "checksum"):
+            a.vmm.send(frame, VnetHeader(flags=NEEDS_CSUM, csum_start=start, csum_offset=offset))
+            for each in b.vmm, other, uplink:
+                assert each.receive(lambda raw: b"marked" in raw, 0.3) is None
+    a.node.delete(c)
 
 
 @pytest.mark.parametrize("kind", [TCP, UDP])
@@ -261,6 +279,30 @@ def test_ports_outside_the_linear_part(only80, port, opened):
         with proving(a.tables, a.slot, EGRESS, "length"):
             a.vmm.send(frame, header)
             assert silent(b.vmm)
+
+
+@pytest.fixture(scope="module")
+def jumbo(request):
+    """Its endpoints' MTU is large: the kernel keeps short frames in one piece, whatever their header says."""
+    with shared_node(request, config={"nomad": None}, conf={"owner": OWNER, "mtu": 9000}) as node:
+        yield node
+
+
+def test_ports_outside_the_linear_part_of_a_large_frame(jumbo):
+    """P20: of 9,000 bytes, the first 34 in one piece: the closed port is denied as its linear twin is, the open one's arrives as it was."""
+    with two_of_a_tenant(jumbo) as (a, b), a.tap(credentials=(OWNER, OWNER)) as out, b.tap(credentials=(OWNER, OWNER)) as into:
+        before = a.tables.word(b.slot)
+        jumbo.policy("only-80.json", ONLY_80)
+        wait_for(lambda: a.tables.word(b.slot) != before, "the policy in force")
+        for linear in 34, 0, 34:
+            closed, opened = (bytes(udp(a, b, bytes(9000 - 42), port)) for port in (81, 80))
+            with proving(a.tables, b.slot, INGRESS, "policy-denied"):
+                out.send(closed, VnetHeader(hdr_len=linear))
+                assert silent(into)
+            out.send(opened, VnetHeader(hdr_len=linear))
+            got = into.receive(is_ip)
+            assert got and got[34:] == opened[34:]
+        jumbo.policy("only-80.json", None)
 
 
 def headers(a, b):

@@ -4,7 +4,7 @@ import json
 import socket
 
 import pytest
-from harness import EGRESS, INGRESS, proving, quiet, wait_for
+from harness import EGRESS, INGRESS, PacketSocket, proving, quiet, wait_for
 from harness.frames import PATIENCE
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA,
@@ -48,16 +48,6 @@ def pair(make_node):
     yield make
     for each in made:
         each.close()
-
-
-def egress(counted):
-    """
-    What the endpoint's own frames raised, without `ok` and without the MLD reports that the stack
-    of its netns sends by itself in the first seconds.
-    """
-    assert (EGRESS, "ok") not in counted, counted
-    return {key: count for key, count in counted.items()
-            if key[0] == EGRESS and key[1] != "multicast"}
 
 
 def to(source, target, family=4, ttl=64):
@@ -131,23 +121,58 @@ def neighbours(run):
     return {(n["dst"], n["dev"], n.get("lladdr")) for n in json.loads(run(["ip", "-j", "neigh", "show"]).stdout or "[]")}
 
 
-@pytest.mark.parametrize("case", ("reply for the gateway", "reply for a neighbour", "gratuitous"))
+# A request for its own address goes to nobody, like any frame for all; a reply isn't the guest's to give.
+FORGED = {"reply for the gateway": "spoofed-arp", "reply for a neighbour": "spoofed-arp", "request as the gateway": "spoofed-arp",
+          "request as a neighbour": "spoofed-arp", "gratuitous request": "multicast", "gratuitous reply": "spoofed-arp"}
+
+
+@pytest.mark.parametrize("case", FORGED)
 def test_forged_arp_changes_nobodys_table(pair, case):
-    """P04: replies for the gateway and a neighbour, and a gratuitous one, are dropped; the host's and the neighbour's tables stay."""
+    """P04: replies for the gateway and a neighbour, and gratuitous ones, are dropped and counted; the host's and the neighbour's tables stay."""
     p = pair(("acme", "acme"))
-    sender = {"reply for the gateway": p.a.gateway, "reply for a neighbour": p.b.address(),
-              "gratuitous": p.a.address()}[case]
-    frame = Ether(src=p.a.mac, dst=BROADCAST) / ARP(
-        op=1 if case == "gratuitous" else 2, hwsrc=p.a.mac, psrc=sender, hwdst=BROADCAST,
-        pdst=sender)
+    quiet(p.a)
+    sender = {"gateway": p.a.gateway, "neighbour": p.b.address()}.get(case.split()[-1], p.a.address())
+    frame = Ether(src=p.a.mac, dst=BROADCAST) / ARP(op=1 if "request" in case else 2, hwsrc=p.a.mac, psrc=sender, hwdst=BROADCAST, pdst=sender)
     before = neighbours(p.node.run), neighbours(p.b.run)
     counted = p.node.tables.counters(p.a.slot)
-    p.send(p.a, frame)
-    assert p.arrives(p.b, lambda f: ARP in f, QUIET) is None
+    with proving(p.node.tables, p.a.slot, EGRESS, FORGED[case]):
+        p.send(p.a, frame)
+        assert p.arrives(p.b, lambda f: ARP in f, QUIET) is None
     assert (neighbours(p.node.run), neighbours(p.b.run)) == before
-    want = {} if case == "gratuitous" else {(EGRESS, "spoofed-arp"): 1}
-    wait_for(lambda: egress(p.node.tables.counted(p.a.slot, counted)).keys() >= want.keys(), f"{want}")
-    assert egress(p.node.tables.counted(p.a.slot, counted)) == want
+    assert {key: n for key, n in p.node.tables.counted(p.a.slot, counted).items() if key[0] == EGRESS} == {(EGRESS, FORGED[case]): 1}
+
+
+def foreign(p, family):
+    """Sources that aren't a's, by what they are."""
+    if family == 4:
+        return {"the neighbour's": p.b.address(), "the gateway's": p.a.gateway, "the node's": p.node.options.up_address.split("/")[0],
+                "a loopback": "127.0.0.1", "nobody's": "0.0.0.0", "all": "255.255.255.255", "a group": "224.0.0.1"}
+    return {"the neighbour's": p.b.address(6), "its link-local": f"fe80::{p.a.address(6).rsplit(':', 1)[1]}", "nobody's": "::", "a loopback": "::1",
+            "a group": "ff02::1", "IPv4-mapped": f"::ffff:{p.a.address()}"}
+
+
+@pytest.mark.parametrize("family", (4, 6))
+def test_no_foreign_source_leaves(pair, family):
+    """P02, P03: every foreign source, whatever the packet and whoever it is for, is dropped as spoofed; no neighbour, no socket of the node and no wire sees it."""
+    p = pair(("acme", "acme"))
+    quiet(p.a)
+    ip = IPv6 if family == 6 else IP
+    targets = [p.b.address(family), (p.node.options.up_address if family == 4 else p.node.options.up_address6).split("/")[0],
+               p.node.world.address if family == 4 else p.node.world.address6]
+    with p.node.inside():
+        listener = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    listener.bind(("::", 53))
+    listener.setblocking(False)
+    with PacketSocket(p.node.net, "up0") as uplink, listener:
+        for whose, source in foreign(p, family).items():
+            frames = [Ether(src=p.a.mac, dst=GATEWAY_MAC) / ip(src=source, dst=target) / probe for target in targets for probe in probes(family).values()]
+            with proving(p.node.tables, p.a.slot, EGRESS, f"spoofed-ipv{family}", len(frames)):
+                for frame in frames:
+                    p.send(p.a, frame)
+            assert p.arrives(p.b, lambda f: (IP in f or IPv6 in f) and f.src == GATEWAY_MAC, QUIET) is None, whose
+        assert not [raw for raw in uplink.drain() if (f := Ether(raw)) and any(layer in f for layer in (TCP, UDP, SCTP))]
+        with pytest.raises(BlockingIOError):
+            listener.recv(100)
 
 
 def test_forged_neighbour_discovery_changes_nobodys_table(pair):
