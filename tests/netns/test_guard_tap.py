@@ -12,6 +12,8 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.utils import checksum
+from test_floods import questions
+from test_host import unsummed
 
 GATEWAY_MAC = "02:70:6b:00:00:01"
 TCP_CSUM = {"flags": NEEDS_CSUM, "csum_start": 34, "csum_offset": 16}
@@ -303,6 +305,17 @@ def test_ports_outside_the_linear_part_of_a_large_frame(jumbo):
             got = into.receive(is_ip)
             assert got and got[34:] == opened[34:]
         jumbo.policy("only-80.json", None)
+
+
+@pytest.mark.parametrize("kind", ["ping", "ping6", "arp", "nd", "dhcp"])
+def test_a_question_that_is_not_in_one_piece_is_answered(jumbo, kind):
+    """P61: 8,000 bytes of padding behind it, and the linear part ends with the Ethernet header: the gateway's answer is right."""
+    with two_of_a_tenant(jumbo) as (a, _), a.tap(credentials=(OWNER, OWNER)) as tap:
+        for linear in 14, 0:
+            tap.drain()
+            tap.send(bytes(questions(a)[kind]) + bytes(8000), VnetHeader(hdr_len=linear))
+            answer = tap.receive(lambda raw: raw[:6] == mac_bytes(a.mac) and raw[6:12] == mac_bytes(GATEWAY_MAC))
+            assert answer and bytes(unsummed(Ether(answer))) == answer, linear
 
 
 def headers(a, b):

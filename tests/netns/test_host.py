@@ -72,21 +72,30 @@ class HostSockets:
             s.close()
 
 
+def more_addresses(vm):
+    """Another interface, and link-local addresses, also of the endpoint's own host device."""
+    run, host = vm.node.run, f"pk{vm.slot}"
+    run(["ip", "link", "add", "other", "type", "veth", "peer", "name", "end"])
+    run(["ip", "link", "set", "other", "up"])
+    run(["sysctl", "-qw", f"net.ipv6.conf.{host}.disable_ipv6=0"])
+    for device, address in ("other", "203.0.113.7/24"), ("other", "2001:db8:77::7/64"), ("other", "fe80::77/64"), ("up0", "fe80::78/64"), (host, "fe80::79/64"):
+        run(["ip", "addr", "add", address, "dev", device, *(["nodad"] if ":" in address else [])])
+
+
 def test_no_port_of_the_node_answers(vm):
-    """P28: on every address of the node, by TCP, UDP and ping: denied, and no socket of the host hears anything."""
+    """P28: on every address of each of its interfaces, link-local ones too, by TCP, UDP and ping: denied, and no socket of the host hears anything."""
+    more_addresses(vm)
     addresses = node_addresses(vm.node)
-    assert len(addresses) >= 4, addresses		# loopback and uplink, both families
+    assert {"127.0.0.1", "::1", "203.0.113.7", "2001:db8:77::7", "fe80::77", "fe80::78", "fe80::79", "192.0.2.2", "2001:db8::2"} <= set(addresses), addresses
     sockets = HostSockets(vm.node)
     try:
         for address in addresses:
+            probes = [ICMPv6EchoRequest(id=3) if ":" in address else ICMP(type=8, id=3)]
             for port in PORTS:
-                for probe in (TCP(sport=40000, dport=port, flags="S"),
-                              UDP(sport=40000, dport=port) / b"x"):
-                    with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
-                        vm.vmm.send(ip(vm, address) / probe)
-            echo = ICMPv6EchoRequest(id=3) if ":" in address else ICMP(type=8, id=3)
-            with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied"):
-                vm.vmm.send(ip(vm, address) / echo)
+                probes += TCP(sport=40000, dport=port, flags="S"), UDP(sport=40000, dport=port) / b"x"
+            with proving(vm.node.tables, vm.slot, EGRESS, "policy-denied", len(probes)):
+                for probe in probes:
+                    vm.vmm.send(ip(vm, address) / probe)
         assert vm.vmm.receive(lambda raw: TCP in Ether(raw) or ICMP in Ether(raw) or
                               ICMPv6EchoReply in Ether(raw), QUIET) is None
         assert sockets.heard() == []
