@@ -270,19 +270,6 @@ static __always_inline __u32 flow_seconds(const struct pk_flow_key *key, __u8 st
 	return n ? n->timeout[at & (PK_TIMEOUT_ROOM - 1)] : 0;
 }
 
-/* Makes the place of a connection that has just closed the next one that its owner looks at. */
-static __always_inline void flow_hint(const struct pk_flow *flow)
-{
-	__u32 owner = flow->slot[0] ? flow->slot[0] : flow->slot[1];
-	const struct pk_node *n = node_get();
-	struct pk_bucket *b = bpf_map_lookup_elem(&buckets, &owner);
-
-	if (!n || !b)
-		return;
-	b->tokens[PK_BUCKET_PLACE] = flow->place - owner * n->flow_budget;
-	b->tokens[PK_BUCKET_FULL + PK_EGRESS] = b->tokens[PK_BUCKET_FULL + PK_INGRESS] = 0;
-}
-
 /* Returns whether the packet is from outside, under an address that anybody there can write. */
 static __always_inline bool flow_is_foreign(const struct pk_flow *flow, const struct pk_pkt *pkt)
 {
@@ -290,112 +277,18 @@ static __always_inline bool flow_is_foreign(const struct pk_flow *flow, const st
 }
 
 /*
- * Takes a RST back when the endpoint sends on: its stack alone knows whether the sequence number of
- * one from outside is the connection's (RFC 5961), and goes on where it isn't. Other packets of the
- * outside end prove nothing, and one that the endpoint answers for the second time opens nothing.
+ * Returns whether the responder's answer was never acknowledged, or, but for TCP, never came.
  */
-static __always_inline void flow_contradict(struct pk_flow *flow, const struct pk_pkt *pkt)
+static __always_inline bool flow_is_unopened(const struct pk_flow *flow)
 {
-	if (flow->state == PK_FLOW_RESET && !flow_is_foreign(flow, pkt))
-		flow->state = flow->scale & PK_FLOW_GOES_ON ? PK_FLOW_OPEN : PK_FLOW_NEW;
-}
-
-/*
- * Returns whether a RST may be contradicted: one from outside, and one of an endpoint that has
- * acknowledged nothing behind its SYN yet, not by the RST, either. That may answer a stranger's
- * packet, since a stack in SYN_SENT and in SYN_RECEIVED refuses a wrong ACK by it and goes on
- * waiting for its peer (RFC 9293 3.10.7.3 and 3.10.7.4).
- */
-static __always_inline bool flow_reset_waits(const struct pk_flow *flow, const struct pk_pkt *pkt)
-{
-	return flow_is_foreign(flow, pkt) ||
-	       (flow->flags & PK_FLOW_WORLD && !(flow->scale & PK_FLOW_GOES_ON));
-}
-
-/* The packet is a FIN, if it is no RST. */
-static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
-{
-	__u8 fins = PK_FLOW_FIN(0) | PK_FLOW_FIN(1);
-
-	if (pkt->tcp_flags & PK_TH_RST) {
-		if (flow->state != PK_FLOW_CLOSED)
-			flow->state = flow_reset_waits(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
-	} else {
-		flow->flags |= PK_FLOW_FIN(pkt->role & 1);
-		if (flow->state != PK_FLOW_CLOSED)
-			flow->state =
-				(flow->flags & fins) == fins ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
-	}
-}
-
-/* An exchange whose initiator still sends two seconds after it began is a stream. */
-static __always_inline bool flow_is_stream(const struct pk_flow *flow, const struct pk_pkt *pkt,
-					   __u32 now)
-{
-	return flow->state == PK_FLOW_OPEN && !pkt->role && pkt->proto != IPPROTO_TCP &&
-	       !(pkt->flags & PK_PKT_ECHO_REQUEST) && now - flow->begun > 2 * pk_hz;
-}
-
-/*
- * Returns whether the packet makes a new flow an answered one: any of the responder's does. A TCP
- * connection has begun once its initiator acknowledges that answer, which nobody can who writes a
- * source address that isn't his: else each such SYN would hold a place for as long as an open
- * connection may rest. A RST ends or proves nothing, and a FIN beside the endpoint's window is no
- * acknowledgement of it.
- */
-static __always_inline bool flow_is_answered(const struct pk_flow *flow, const struct pk_pkt *pkt)
-{
-	if (pkt->proto != IPPROTO_TCP)
-		return pkt->role;
-	return !pkt->role && flow->packets[1] && pkt->tcp_flags & PK_TH_ACK &&
-	       !(pkt->tcp_flags & PK_TH_RST) && !(pkt->flags & PK_PKT_STRAY);
+	return flow->state == PK_FLOW_NEW ||
+	       (flow->state == PK_FLOW_RESET && !(flow->scale & PK_FLOW_OPENED));
 }
 
 /* Returns whether no packet of the responder's was seen. */
 static __always_inline bool flow_is_unheard(const struct pk_flow *flow)
 {
 	return flow->state == PK_FLOW_NEW && !flow->packets[1];
-}
-
-/*
- * Updates counters and time-out for a packet that passes. Two CPUs that carry one direction of a
- * flow may lose a count to each other, never a state: states go up, but for a reset that is taken
- * back.
- */
-static __always_inline void flow_touch(struct pk_flow *flow, const struct pk_flow_key *key,
-				       const struct pk_pkt *pkt, __u32 len, __u32 now)
-{
-	__u32 role = pkt->role & 1, expires;
-
-	flow->packets[role]++;
-	flow->bytes[role] += len;
-	if (unlikely(flow->state == PK_FLOW_NEW)) {
-		if (flow_is_answered(flow, pkt))
-			flow->state = PK_FLOW_OPEN;
-	} else if (unlikely(flow_is_stream(flow, pkt, now))) {
-		flow->state = PK_FLOW_STREAM;
-	}
-	if (pkt->proto == IPPROTO_TCP && unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST)) &&
-	    !(pkt->flags & PK_PKT_STRAY)) {
-		flow_state_tcp(flow, pkt);
-		if (flow->state == PK_FLOW_CLOSED)
-			flow_hint(flow);
-		flow->expires = now + flow_seconds(key, flow->state) * pk_hz;
-		return;
-	}
-	if (unlikely(flow->state > PK_FLOW_CLOSING)) {
-		flow_contradict(flow, pkt);
-		/*
-		 * After both FINs or a RST the time-out runs on, whatever packets are still on
-		 * their way.
-		 */
-		if (flow->state == PK_FLOW_CLOSED || flow->state == PK_FLOW_RESET)
-			return;
-	}
-	/* The time-out is written at most once a second, since other CPUs read its cache line. */
-	expires = now + flow_seconds(key, flow->state) * pk_hz;
-	if (expires - flow->expires >= pk_hz)
-		flow->expires = expires;
 }
 
 /* A SYN on a flow that is closing or closed begins another connection. */

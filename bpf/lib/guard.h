@@ -143,7 +143,7 @@ static __always_inline int guard_flow(struct __sk_buff *skb, struct pk_pkt *pkt,
 		return guard_denied(flow, pkt, reason);
 	if (unlikely(flags & PK_FLOW_WORLD))
 		window_note(skb, pkt, flow);
-	flow_touch(flow, &key, pkt, skb->len, now);
+	flow_touch(skb, flow, &key, pkt, now);
 	return PK_REASON_OK;
 }
 

@@ -47,8 +47,8 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 		flow->rule = s->pkt.verdict.live.rule;
 		flow->rank = s->pkt.verdict.live.rank;
 		flow->judged = now;
-		if (!flow->reason)
-			flow->revoked = now; /* read only while it is denied */
+		if (!flow->reason != !reason)
+			flow->revoked = reason ? now : 0;
 		miss_route(s, flow);
 		miss_remote(s, flow);
 		WRITE_ONCE(flow->reason, reason);
@@ -79,7 +79,7 @@ static __always_inline int miss_again(struct __sk_buff *skb, struct pk_scratch *
 	flow_way(&s->way, flow, &s->key, s->pkt.role);
 	if (flow->flags & PK_FLOW_WORLD)
 		window_note(skb, &s->pkt, flow);
-	flow_touch(flow, &s->key, &s->pkt, skb->len, now);
+	flow_touch(skb, flow, &s->key, &s->pkt, now);
 	return PK_REASON_OK;
 }
 

@@ -6,7 +6,7 @@
 #include "lib/nat.h"
 #include "lib/place.h"
 #include "lib/stall.h"
-#include "lib/window.h"
+#include "lib/touch.h"
 
 /* Copies the FIB's way into a flow that leaves the node. For an ICMP error the FIB wasn't asked. */
 static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flow *flow)

@@ -80,7 +80,7 @@ static __always_inline bool place_is_reset(const struct pk_flow_key *key,
 static __always_inline bool place_is_half_open(const struct pk_flow_key *key,
 					       const struct pk_flow *flow, __u32 now)
 {
-	return key->proto == IPPROTO_TCP && flow->state == PK_FLOW_NEW && !flow->slot[0] &&
+	return key->proto == IPPROTO_TCP && flow_is_unopened(flow) && !flow->slot[0] &&
 	       (__s32)(now - flow->begun) > (__s32)(PK_PLACE_OPENING * pk_hz);
 }
 

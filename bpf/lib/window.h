@@ -51,19 +51,37 @@ __noinline int pk_window_scale(struct __sk_buff *skb, __u32 off)
 }
 
 /*
+ * Returns the number that stands at that offset of a packet, 0 where nothing does. It is a function
+ * that is verified on its own, and called for few packets.
+ */
+__noinline __u32 pk_window_number(struct __sk_buff *skb, __u32 off)
+{
+	__be32 number;
+
+	return bpf_skb_load_bytes(skb, off, &number, sizeof(number)) ? 0 : bpf_ntohl(number);
+}
+
+/*
  * Notes a SYN's word on the shift of windows. Windows are shifted only where both ends' SYNs have
- * the option (RFC 7323 2.2); an outside end's counts until the endpoint has acknowledged one.
+ * the option (RFC 7323 2.2); an outside end's counts until the endpoint has acknowledged one. Of an
+ * endpoint that was asked it notes what acknowledges it, too.
  */
 static __always_inline void window_syn(struct __sk_buff *skb, const struct pk_pkt *pkt,
 				       struct pk_flow *flow)
 {
 	__u8 scale = pk_window_scale(skb, pkt->l4_off);
 
-	if (!flow_is_foreign(flow, pkt))
-		flow->scale = (scale & PK_FLOW_SHIFT) |
-			      (pkt->tcp_flags & PK_TH_ACK ? flow->scale & PK_FLOW_UNSCALED : 0);
-	else if (!flow->window)
-		flow->scale = (flow->scale & PK_FLOW_SHIFT) | (scale & PK_FLOW_UNSCALED);
+	if (flow_is_foreign(flow, pkt)) {
+		if (!flow->window)
+			flow->scale =
+				(flow->scale & ~PK_FLOW_UNSCALED) | (scale & PK_FLOW_UNSCALED);
+		return;
+	}
+	flow->scale = (scale & PK_FLOW_SHIFT) | (flow->scale & PK_FLOW_OPENED) |
+		      (pkt->tcp_flags & PK_TH_ACK ? flow->scale & PK_FLOW_UNSCALED : 0);
+	if (pkt->role)
+		flow->awaited =
+			pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, seq)) + 1;
 }
 
 /* Keeps what the endpoint says of its window. That of a SYN isn't shifted. */

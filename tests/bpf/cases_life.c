@@ -33,7 +33,8 @@ static struct pk_flow age(const struct pkt *p, enum who from, enum who to, uint3
 		return flow;
 	flow.expires -= seconds * HZ;
 	flow.begun -= seconds * HZ;
-	flow.revoked -= seconds * HZ;
+	if (flow.reason)
+		flow.revoked -= seconds * HZ;
 	bpf_map_update_elem(node_map("flows"), &key, &flow, BPF_EXIST);
 	return flow;
 }

@@ -236,7 +236,7 @@ static struct pkt syn_ack(void)
 	struct pkt p =
 		with_options(pkt_v4(WHO_A, WHO_WORLD, l4), linux_options, sizeof(linux_options));
 
-	return world_says(p, 1, ACKED, WINDOW);
+	return world_says(p, 0, ACKED, WINDOW);
 }
 
 static void published(void)
@@ -355,7 +355,8 @@ static void by_reflection_of_the_asked(void)
 	published();
 	asks("the world opens", request(NULL, 0), PK_FLOW_NEW);
 	node_from("A answers", 1, syn_ack(), PK_REASON_OK);
-	asks("a stranger's ACK", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_OPEN);
+	asks("a stranger's ACK",
+	     world_says(world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), 1, 77, 500), PK_FLOW_NEW);
 	node_from("A's stack refuses it", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST)),
 		  PK_REASON_OK);
 	asks("the client's ACK", world_to_node(WHO_WORLD, TCP(50000, 8080, ACK)), PK_FLOW_RESET);

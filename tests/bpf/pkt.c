@@ -110,6 +110,9 @@ static void put_l4(uint8_t *at, const struct l4 *l4)
 	if (l4->proto == 6) {
 		at[12] = 5 << 4;
 		at[13] = l4->tcp_flags;
+		/* Both ends begin by 0, so that a SYN is acknowledged by 1. */
+		put32(at + 4, l4->tcp_flags & 2 ? 0 : 1);
+		put32(at + 8, l4->tcp_flags & 16 ? 1 : 0);
 		put16(at + 14, 1000);
 	}
 	if (l4->proto == 17)

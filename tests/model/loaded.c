@@ -118,7 +118,8 @@ static void age_flows(uint32_t jiffies)
 		if (f.kind == PK_FLOW_PRIMARY) {
 			f.expires -= jiffies;
 			f.judged -= jiffies;
-			f.revoked -= jiffies;
+			if (f.reason)
+				f.revoked -= jiffies;
 		}
 		put("flows", &key[n], &f);
 	}

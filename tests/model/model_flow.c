@@ -239,6 +239,8 @@ static void hear_syn(struct model_flow *f, const struct seen *s, int role)
 		f->shift = s->shift;
 		f->unshifted &= !!(s->tcp & TH_ACK);
 		f->spoke = false;
+		f->asked = role;
+		f->awaits = s->seq + 1;
 	} else if (!f->heard) {
 		f->unshifted = !s->shifts;
 	}
@@ -334,13 +336,35 @@ static bool is_stray(const struct model_flow *f, const struct seen *s)
 	return f->heard && at - f->expects > f->edge - f->expects;
 }
 
-/* An answer opens a flow; of a TCP connection its acknowledgement does, but no RST, nor a stray FIN. */
-static bool opens(const struct model_flow *f, const struct seen *s, int role, bool stray)
+/*
+ * An answer opens a flow. A TCP connection its initiator's ACK does: any of an endpoint's or the
+ * node's own stack, from outside that of the very number. What the endpoint that was asked sends
+ * behind its SYN does, too.
+ */
+static bool opens(const struct model_flow *f, const struct seen *s, int role)
 {
 	if (s->proto != 6)
 		return role;
-	return !role && f->answered && s->tcp & TH_ACK && !(s->tcp & TH_RST) &&
-	       !(stray && s->tcp & TH_FIN);
+	if (!(s->tcp & TH_ACK) || s->tcp & TH_RST)
+		return false;
+	if (!is_foreign(f, 0))
+		return !role && f->answered;
+	if (role)
+		return !(s->tcp & TH_SYN) && (s->payload || s->tcp & TH_FIN);
+	return f->asked && f->awaits && s->ack == f->awaits;
+}
+
+/* Another state than the packet's end would have, and whether its RST or FIN ends anything. */
+static void flow_ends(struct model_flow *f, const struct seen *s, int role, bool followed)
+{
+	if (s->tcp & TH_RST && f->state != PK_FLOW_CLOSED)
+		f->state = is_foreign(f, role) || (followed && !f->spoke) ? PK_FLOW_RESET
+									  : PK_FLOW_CLOSED;
+	if (s->tcp & TH_RST || (is_foreign(f, role) && is_unopened(f)))
+		return;
+	f->fins |= 1 << role;
+	if (f->state != PK_FLOW_CLOSED)
+		f->state = f->fins == 3 ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
 }
 
 void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
@@ -350,30 +374,27 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 	bool stray = followed && is_foreign(f, role) && is_stray(f, s);
 
 	f->answered |= role;
-	if (f->state == PK_FLOW_NEW && opens(f, s, role, stray))
+	if (f->state == PK_FLOW_NEW && opens(f, s, role)) {
 		f->state = PK_FLOW_OPEN;
-	else if (is_stream(m, f, s, role))
+		f->open = true;
+	} else if (is_stream(m, f, s, role)) {
 		f->state = PK_FLOW_STREAM;
+	}
 	if (followed && s->tcp & TH_SYN)
 		hear_syn(f, s, role);
 	if (followed && !is_foreign(f, role))
 		hear_window(f, s);
 	if (s->proto != 6 || s->later || stray || !(s->tcp & (TH_RST | TH_FIN))) {
+		if (f->state == PK_FLOW_RESET)
+			f->open |= opens(f, s, role);
 		if (f->state == PK_FLOW_RESET && !is_foreign(f, role))
-			f->state = f->spoke ? PK_FLOW_OPEN : PK_FLOW_NEW;
+			f->state = f->open ? PK_FLOW_OPEN : PK_FLOW_NEW;
 		/* What is closed runs out, whatever is still on its way. */
 		if (f->state != PK_FLOW_CLOSED && f->state != PK_FLOW_RESET)
 			flow_lives_on(m, f);
 		return;
 	}
-	if (s->tcp & TH_RST && f->state != PK_FLOW_CLOSED)
-		f->state = is_foreign(f, role) || (followed && !f->spoke) ? PK_FLOW_RESET
-									  : PK_FLOW_CLOSED;
-	if (!(s->tcp & TH_RST)) {
-		f->fins |= 1 << role;
-		if (f->state != PK_FLOW_CLOSED)
-			f->state = f->fins == 3 ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
-	}
+	flow_ends(f, s, role, followed);
 	if (f->state == PK_FLOW_CLOSED)
 		m->cursor[f->owner] = f->place;
 	f->expires = m->now + flow_lifetime(m, f);

@@ -44,6 +44,12 @@ int64_t flow_lifetime(const struct model *m, const struct model_flow *f)
 	return SECONDS(m->w->node.timeout[timeout(f)]);
 }
 
+/* Nobody has shown yet that he hears its answers. */
+bool is_unopened(const struct model_flow *f)
+{
+	return f->state == PK_FLOW_NEW || (f->state == PK_FLOW_RESET && !f->open);
+}
+
 /* Its place may be another's: it is closed or over, or is so for whoever needs a place. */
 bool flow_over(const struct model *m, const struct model_flow *f)
 {
@@ -55,8 +61,7 @@ bool flow_over(const struct model *m, const struct model_flow *f)
 		return true;
 	if (f->state == PK_FLOW_OPEN && is_dns(f) && idle > SECONDS(2))
 		return true;
-	if (f->proto == 6 && f->state == PK_FLOW_NEW && !f->slot[0] &&
-	    m->now - f->begun > SECONDS(5))
+	if (f->proto == 6 && is_unopened(f) && !f->slot[0] && m->now - f->begun > SECONDS(5))
 		return true;
 	return f->reason && m->now - f->revoked > SECONDS(10);
 }

@@ -80,6 +80,7 @@ uint32_t rate_packets(const struct walk *k);
 int64_t flow_lifetime(const struct model *m, const struct model_flow *f);
 bool flow_expired(const struct model *m, const struct model_flow *f);
 bool flow_over(const struct model *m, const struct model_flow *f); /* its place may be another's */
+bool is_unopened(const struct model_flow *f);
 bool place_take(struct model *m, uint32_t owner, bool outside, uint32_t *place);
 
 /* model_flow.c */
