@@ -60,6 +60,17 @@ static __always_inline __u32 event_keep(__u32 burst)
 	return size ? used * burst / size : 0;
 }
 
+/*
+ * Returns whether the packet answers a connection whose flow isn't there any more: one from outside
+ * that gave way. Strangers bring about as many of them as they like, and an endpoint's events are
+ * for what it does itself.
+ */
+static __always_inline bool event_is_strangers(const struct pk_pkt *pkt, int reason)
+{
+	return reason == PK_REASON_NO_FLOW && pkt->dir == PK_EGRESS &&
+	       (pkt->tcp_flags & (PK_TH_SYN | PK_TH_ACK)) == (PK_TH_SYN | PK_TH_ACK);
+}
+
 static __always_inline bool event_affordable(__u32 tenant_nr, struct pk_bucket *b)
 {
 	__u32 share = tenant_nr & 1023;
@@ -105,7 +116,7 @@ __noinline int pk_event_send(struct __sk_buff *skb, struct pk_pkt *pkt, int reas
 	struct pk_bucket *b;
 	struct pk_event *e;
 
-	if (!pkt || !event_wanted())
+	if (!pkt || !event_wanted() || event_is_strangers(pkt, reason))
 		return 0;
 	b = bucket_of(pkt->slot);
 	if (!b)

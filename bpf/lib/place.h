@@ -11,6 +11,7 @@
  */
 #include "lib/close.h"
 #include "lib/scratch.h"
+#include "lib/touch.h"
 
 /*
  * How many places a new flow looks at, each some 60 ns: all of them, up to this many. The search
@@ -26,12 +27,7 @@
 #define PK_PLACE_ANSWERED                                                                          \
 	2 /* seconds that an answered DNS question is kept where places are needed */
 #define PK_PLACE_OPENING                                                                           \
-	5 /* seconds that a connection from outside may take to open where places are needed */
-/*
- * The last quarter of an endpoint's places is never for what is begun from outside: whoever the
- * endpoint answers, it can begin flows of its own.
- */
-#define PK_PLACES_OUTSIDE(budget) ((budget) - (budget) / 4)
+	5 /* seconds that a flow from outside may take to open where places are needed */
 
 static __always_inline __u64 place_tail(const struct pk_flow_key *key, bool busy)
 {
@@ -74,13 +70,13 @@ static __always_inline bool place_is_reset(const struct pk_flow_key *key,
 }
 
 /*
- * Returns whether somebody outside began a connection and hasn't acknowledged its answer: he may
- * have written another's address. Another CPU may have begun it behind now.
+ * Returns whether somebody outside began what the endpoint never answered, or, of TCP, hasn't
+ * acknowledged its answer: he may have written another's address. Another CPU may have begun it
+ * behind now.
  */
-static __always_inline bool place_is_half_open(const struct pk_flow_key *key,
-					       const struct pk_flow *flow, __u32 now)
+static __always_inline bool place_is_half_open(const struct pk_flow *flow, __u32 now)
 {
-	return key->proto == IPPROTO_TCP && flow_is_unopened(flow) && !flow->slot[0] &&
+	return flow_is_unopened(flow) && !flow->slot[0] &&
 	       (__s32)(now - flow->begun) > (__s32)(PK_PLACE_OPENING * pk_hz);
 }
 
@@ -89,7 +85,7 @@ static __always_inline bool place_is_over(const struct pk_flow_key *key, const s
 {
 	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED ||
 	    place_is_answered(key, flow, now) || place_is_reset(key, flow, now) ||
-	    place_is_half_open(key, flow, now))
+	    place_is_half_open(flow, now))
 		return true;
 	if (flow->reason && now - flow->revoked > PK_PLACE_REVOKED * pk_hz)
 		return true;

@@ -4,17 +4,30 @@
 #include "lib/flow.h"
 #include "lib/window.h"
 
-/* Makes the place of a connection that has just closed the next one that its owner looks at. */
+/*
+ * The last quarter of an endpoint's places is never for what is begun from outside: whoever the
+ * endpoint answers, it can begin flows of its own.
+ */
+#define PK_PLACES_OUTSIDE(budget) ((budget) - (budget) / 4)
+
+/*
+ * Makes the place of a connection that has just closed the next one that its owner looks at. One of
+ * the last quarter ends no search from outside.
+ */
 static __always_inline void flow_hint(const struct pk_flow *flow)
 {
 	__u32 owner = flow->slot[0] ? flow->slot[0] : flow->slot[1];
 	const struct pk_node *n = node_get();
 	struct pk_bucket *b = bpf_map_lookup_elem(&buckets, &owner);
+	__u32 place;
 
 	if (!n || !b)
 		return;
-	b->tokens[PK_BUCKET_PLACE] = flow->place - owner * n->flow_budget;
-	b->tokens[PK_BUCKET_FULL + PK_EGRESS] = b->tokens[PK_BUCKET_FULL + PK_INGRESS] = 0;
+	place = flow->place - owner * n->flow_budget;
+	b->tokens[PK_BUCKET_PLACE] = place;
+	b->tokens[PK_BUCKET_FULL + PK_EGRESS] = 0;
+	if (place < PK_PLACES_OUTSIDE(b->tokens[PK_BUCKET_TOP]))
+		b->tokens[PK_BUCKET_FULL + PK_INGRESS] = 0;
 }
 
 /*

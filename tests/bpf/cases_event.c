@@ -360,6 +360,24 @@ static void translated(void)
 		      last.dport == htons(53) && is_about(&last, &out, WHO_HOST, WHO_WORLD));
 }
 
+/* Strangers have an endpoint answer what gave way: that is counted, and told of nobody. */
+static void of_strangers(void)
+{
+	struct node_meta world = { .ingress_ifindex = 1 };
+	struct expect e = { "the world's answer to nothing", PK_REASON_NO_FLOW, 1, PK_INGRESS,
+			    false };
+	struct pkt p = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, SYN | ACK));
+
+	start();
+	node_from("A's answer to nobody", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK)),
+		  PK_REASON_NO_FLOW);
+	check("isn't told", !events());
+	node_from("its ACK", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, ACK)), PK_REASON_NO_FLOW);
+	check("is", events() == 1 && last.reason == PK_REASON_NO_FLOW);
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	check("is told", events() == 1 && last.reason == PK_REASON_NO_FLOW);
+}
+
 void cases_event(void)
 {
 	ring = ring_buffer__new(node_map("events"), heard, &n_events, NULL);
@@ -371,6 +389,7 @@ void cases_event(void)
 	denied_ping();
 	not_about_policy();
 	other_side();
+	of_strangers();
 	audited(PK_WORD_AUDIT, PK_DENY, true);
 	audited(PK_WORD_AUDIT | PK_WORD_LOG_NEW, PK_DENY, true);
 	audited(PK_WORD_AUDIT, PK_ALLOW, false);

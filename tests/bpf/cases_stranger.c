@@ -169,6 +169,71 @@ static void half_open(void)
 	comes("after four seconds none is free", 51000, SYN, PK_REASON_FLOW_BUDGET);
 }
 
+/* A datagram of the world's to A's published port. */
+static void datagram(const char *text, uint16_t sport, enum pk_reason reason)
+{
+	struct expect e = { text, reason, 1, PK_INGRESS, false };
+	struct pkt p = world_to_node(WHO_WORLD, UDP(sport, 8080));
+
+	node_expect(&e, NODE_UP, 0, &p, NULL);
+}
+
+static void age_datagram(uint16_t sport, uint32_t seconds)
+{
+	struct pk_flow_key key = { .src = pkt_ip4(WHO_WORLD),
+				   .dst = pkt_ip4(WHO_HOST),
+				   .sport = htons(sport),
+				   .dport = htons(8080),
+				   .proto = 17 };
+	struct pk_flow flow;
+
+	key.dst.w[3] = htonl(WORLD_NODE_V4);
+	if (!check("the world's", !bpf_map_lookup_elem(node_map("flows"), &key, &flow)))
+		return;
+	flow.begun -= seconds * node_hz();
+	bpf_map_update_elem(node_map("flows"), &key, &flow, BPF_EXIST);
+}
+
+/* What A never answered gives way after five seconds, whatever it is; what it answered stays. */
+static void unanswered(void)
+{
+	world_start();
+	world_publish_udp(8080, 1, 80);
+	for (uint16_t i = 0; i < OUTSIDE; i++)
+		datagram("a datagram from outside", 50000 + i, PK_REASON_OK);
+	node_from("A answers one", 1, pkt_v4(WHO_A, WHO_WORLD, UDP(80, 50000)), PK_REASON_OK);
+	for (uint16_t i = 0; i < OUTSIDE; i++)
+		age_datagram(50000 + i, 4);
+	datagram("after four seconds none is free", 51000, PK_REASON_FLOW_BUDGET);
+	for (uint16_t i = 0; i < OUTSIDE; i++)
+		age_datagram(50000 + i, 2);
+	for (uint16_t i = 1; i < OUTSIDE; i++)
+		datagram("after six the others' places are", 52000 + i, PK_REASON_OK);
+	datagram("but not that one's", 51000, PK_REASON_FLOW_BUDGET);
+	datagram("which goes on", 50000, PK_REASON_OK);
+}
+
+static void reset_own(uint16_t sport)
+{
+	node_from("A's connection", 1, pkt_v4(WHO_A, WHO_B, TCP(sport, 80, SYN)), PK_REASON_OK);
+	node_from("ends", 1, pkt_v4(WHO_A, WHO_B, TCP(sport, 80, RST | ACK)), PK_REASON_OK);
+}
+
+/* A place of the last quarter that A's own connection leaves is none for strangers. */
+static void left_behind(void)
+{
+	start();
+	fill();
+	check("strangers' search rests", node_bucket(1, PK_BUCKET_FULL + PK_INGRESS));
+	reset_own(1000);
+	check("and rests on", node_bucket(1, PK_BUCKET_FULL + PK_INGRESS));
+	node_from("A ends a stranger's", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000 + OUTSIDE - 1, RST | ACK)), 0,
+			     1, 0),
+		  PK_REASON_OK);
+	check("which has strangers look again", !node_bucket(1, PK_BUCKET_FULL + PK_INGRESS));
+}
+
 /* A's own connection that isn't answered stays: nobody outside made it begin. */
 static void own_unanswered(void)
 {
@@ -472,6 +537,8 @@ void cases_stranger(void)
 	small();
 	half_open();
 	own_unanswered();
+	unanswered();
+	left_behind();
 	opening();
 	reset_before();
 	guessed();

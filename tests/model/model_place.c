@@ -61,7 +61,7 @@ bool flow_over(const struct model *m, const struct model_flow *f)
 		return true;
 	if (f->state == PK_FLOW_OPEN && is_dns(f) && idle > SECONDS(2))
 		return true;
-	if (f->proto == 6 && is_unopened(f) && !f->slot[0] && m->now - f->begun > SECONDS(5))
+	if (is_unopened(f) && !f->slot[0] && m->now - f->begun > SECONDS(5))
 		return true;
 	return f->reason && m->now - f->revoked > SECONDS(10);
 }
