@@ -431,7 +431,7 @@ enum pk_flow_kind {
 #define PK_FLOW_SHIFT	 0x0fu	   /* of the endpoint's windows, where both ends shift theirs */
 #define PK_FLOW_UNSCALED (1u << 4) /* the outside end's SYN has no such option: neither does */
 #define PK_FLOW_GOES_ON	 (1u << 5) /* the endpoint has acknowledged something behind its SYN */
-#define PK_FLOW_OPENED	 (1u << 6) /* the flow was PK_FLOW_OPEN, or would have been but for a RST */
+#define PK_FLOW_OPENED	 (1u << 6) /* was PK_FLOW_OPEN, or had been but for a RST */
 
 /*
  * A flow, and how CPUs share one that is PRIMARY.
@@ -485,13 +485,8 @@ struct pk_flow {
 			__u32 judging;	 /* 1: a CPU writes its judgement */
 			__u32 begun;	 /* jiffies, low 32 bits; of an alias, too */
 			union {
-				/* While reason is a denial: jiffies, low 32 bits: since when. */
-				__u32 revoked;
-				/*
-				 * While it is none, TCP that somebody outside began: what acknowledges the
-				 * responder's SYN; 0 = none was seen.
-				 */
-				__u32 awaited;
+				__u32 revoked; /* while reason is a denial: since when, in jiffies */
+				__u32 awaited; /* else, TCP from outside: its answer's SYN's ack */
 			};
 			/*
 			 * TCP with somebody outside: the endpoint's last word on what it expects
