@@ -485,7 +485,7 @@ struct pk_flow {
 			__u32 judging;	 /* 1: a CPU writes its judgement */
 			__u32 begun;	 /* jiffies, low 32 bits; of an alias, too */
 			union {
-				__u32 revoked; /* while reason is a denial: since when, in jiffies */
+				__u32 revoked; /* while reason is a denial: jiffies, since when */
 				__u32 awaited; /* else, TCP from outside: its answer's SYN's ack */
 			};
 			/*
