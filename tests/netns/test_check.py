@@ -265,7 +265,7 @@ def test_a_picketd_of_another_release(root):
 class FakeAgent(FakeServer):
     """Nomad's agent, as far as `picket check` asks: its own node, that node's networks and plugins."""
 
-    networks, token, plugins = [], None, {"picket": "v" + VERSION, "bridge": "v1.3.0"}
+    networks, token, plugins, version = [], None, {"picket": "v" + VERSION, "bridge": "v1.3.0"}, "1.11.2"
 
     def answer(self, path, query, headers):
         if self.token and headers.get("X-Nomad-Token") != self.token:
@@ -274,7 +274,7 @@ class FakeAgent(FakeServer):
             return 200, {"stats": {"client": {"node_id": "7a94ec5f"}}}
         if path == "/v1/node/7a94ec5f":
             return 200, {"NodeResources": {"Networks": self.networks},
-                         "Attributes": {"nomad.version": "1.11.2", **{
+                         "Attributes": {"nomad.version": self.version, **{
                              f"plugins.cni.version.{k}": v for k, v in self.plugins.items()}}}
         return 404, "not found"
 
@@ -326,6 +326,17 @@ def test_check_asks_nomad_for_the_network(tmp_path, agent, networks, token, stat
     found = [c for c in json.loads(done.stdout) if c["what"] == "nomad"]
     assert [c["state"] for c in found] == [state] and says in found[0]["text"], found
     assert (found[0]["fix"] is None) == (state == "ok")
+
+
+@pytest.mark.parametrize("version", ("1.8.0", "1.9.3", None))
+def test_check_says_what_an_old_agent_keeps_back(tmp_path, agent, version):
+    """It gives plugins no namespace: every endpoint starts in quarantine."""
+    install_plugin(tmp_path)
+    put(tmp_path, "good.conflist")
+    agent.networks, agent.version = [{"Mode": "cni/picket"}], version
+    line, = wrong(found(Cli(tmp_path).pipe("check", "-json", NOMAD_ADDR=agent.address), "nomad"))
+    assert line["state"] == "warn" and "gives plugins no namespace" in line["text"] and "1.9.4" in line["fix"], line
+    assert (version or "an unknown version") in line["text"]
 
 
 def test_check_asks_through_picketd(node):
