@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a `fix:` says is done to the node itself (devices, records, settings), and then the complaint is gone."""
 import json
+import os
+import socket
 
 from harness.attach import command, conflist
 from harness.overlay import DEVICE
+from harness.servers import ask
 from harness.shell import wait_for
 from test_fix_done import conf, is_kept_out, is_refused
 
@@ -129,3 +132,37 @@ def test_a_document_takes_the_name_that_a_file_has(node):
     with open(new, "w", encoding="ascii") as file:
         json.dump({"name": "a", **text}, file)
     assert node.picket("policy", "apply", new).returncode == 0
+
+
+def test_too_many_follow_the_flows(node):
+    """The file has them, whoever follows."""
+    node.start_picketd({"nomad": None})
+    following = []
+    for _ in range(16):
+        one = socket.socket(socket.AF_UNIX)
+        one.connect(node.path("run/picket/picketd.sock"))
+        one.sendall(b"GET /v1/flows?follow=1 HTTP/1.1\r\nHost: picket\r\n\r\n")
+        assert b" 200 " in one.recv(200)
+        following.append(one)
+    is_refused(node.picket("flows", "-f", check=False), "read the flows file")
+    alloc = node.add("acme", "api", "web")
+    ask(alloc, "udp", "192.0.2.250", 9, 0.2)
+    wait_for(lambda: node.picket("flows", "-since", "10m", check=False).stdout, "the denial")
+    for one in following:
+        one.close()
+    assert wait_for(lambda: node.api_text("/v1/flows?last=1") is not None, "a place")
+
+
+def test_a_file_of_somebody_elses(node):
+    file = os.path.join(node.root, "mine.json")
+    with open(file, "w", encoding="ascii") as text:
+        json.dump({"rules": [{"endpointSelector": {}, "ingress": [{}]}]}, text)
+    for folder in (node.root, os.path.dirname(node.root)):
+        os.chmod(folder, 0o755)
+    os.chmod(file, 0o600)
+    words = [node.program("picket"), "policy", "validate", file]
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    is_refused(node.run([*nobody, *words], check=False), "its owner may read it, and root")
+    assert node.run(words).returncode == 0
+    os.chmod(file, 0o644)
+    assert node.run([*nobody, *words]).returncode == 0
