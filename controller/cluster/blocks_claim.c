@@ -34,6 +34,14 @@ static unsigned int len_of(const struct pk_config *c, bool v6)
 	return v6 ? c->block_len6 : c->block_len;
 }
 
+static bool has_address(const struct pk_blocks *b, const union pk_addr *addr)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (pk_prefix_has(&b->own[i].block, addr))
+			return true;
+	return false;
+}
+
 /*
  * Finds a block that endpoints here live in already, because state was lost or it was a conflist's
  * pool.
@@ -48,6 +56,8 @@ static bool next_lived_in(const struct pk_blocks *b, const struct pk_prefix *tak
 			const union pk_addr *a = &ep->addresses[i];
 			size_t k = 0;
 
+			if (has_address(b, a))
+				continue;
 			*step = (struct step){ .block = pk_block_at(a, len_of(b->args.config,
 									      !pk_addr_is4(a))) };
 			while (k < n_taken && !pk_prefix_overlap(&taken[k], &step->block))

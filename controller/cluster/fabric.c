@@ -2,104 +2,124 @@
 #include "fabric.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "fs.h"
 #include "log.h"
 #include "nl.h"
 #include "own.h"
 
 #define TOGETHER_MS 20
-#define EACH_MS	    10000 /* between two checks: a link that went down and came back has lost */
-
-struct pk_fabric {
-	const struct pk_believed *believed;
-	const struct pk_overlay_keeper *overlay;
-	struct pk_timer *timer;
-	struct pk_err error;
-};
+#define EACH_MS	    10000 /* a link that came back has lost its routes */
+#define QUIET	    6 /* so many times nothing is looked at while the kernel tells of no change */
+#define SLICE_NS    10000000 /* a turn of a pass; between two, others are served */
 
 struct neighbour {
 	uint32_t ifindex;
 	union pk_addr addr;
 };
 
-/* The routes that are wanted, and the neighbours that are to stay known. */
-struct routes {
-	struct pk_nl_route *list;
-	struct neighbour *neighbours; /* one for each route */
-	size_t n;
+/* A block of another node's, and where that node is reached; six: for IPv4 that goes by IPv6. */
+struct hop {
+	struct pk_prefix block;
+	union pk_addr to, six;
+	bool has_to, has_six;
 };
 
-static void add(struct routes *want, const struct pk_nl_route *route, const struct neighbour *to)
+/* A pass under way: what is believed as it began, and how far it is. */
+struct work {
+	struct pk_nl *nl;
+	uint32_t tunnel; /* the overlay's device; 0: the network routes the blocks */
+	struct hop *hops;
+	struct pk_nl_route *want;
+	struct neighbour *neighbours; /* that are to stay known, one for each route */
+	struct pk_nl_route_info *is;
+	size_t n_hops, n_want, n_is;
+	size_t next_hop, next_is, next_want, next_neighbour;
+	struct pk_err *err;
+	int result;
+};
+
+struct pk_fabric {
+	const struct pk_believed *believed;
+	const struct pk_overlay_keeper *overlay;
+	struct pk_timer *timer;
+	struct work *work; /* NULL: none is under way */
+	bool soon;	   /* what is believed may have changed since the last one began */
+	int fd;		   /* hears of what may change a way */
+	unsigned int quiet;
+	struct pk_err error, found;
+};
+
+static const int groups[] = { RTNLGRP_LINK,	  RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+			      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV4_RULE,
+			      RTNLGRP_IPV6_RULE,  RTNLGRP_NEXTHOP,     0 };
+
+static void add_hop(struct work *w, const struct pk_node_word *word, const struct pk_prefix *block,
+		    bool by6)
 {
-	want->list = realloc(want->list, (want->n + 1) * sizeof(*route));
-	want->neighbours = realloc(want->neighbours, (want->n + 1) * sizeof(*to));
-	if (!want->list || !want->neighbours)
+	const union pk_addr *to = pk_node_word_address(word, by6);
+	const union pk_addr *six = by6 ? NULL : pk_node_word_address(word, true);
+	struct hop *h;
+
+	w->hops = realloc(w->hops, (w->n_hops + 1) * sizeof(*w->hops));
+	if (!w->hops)
 		abort();
-	want->neighbours[want->n] = *to;
-	want->list[want->n++] = *route;
+	h = &w->hops[w->n_hops++];
+	*h = (struct hop){ .block = *block, .has_to = to, .has_six = six };
+	if (to)
+		h->to = *to;
+	if (six)
+		h->six = *six;
 }
 
-/*
- * Finds the way to a node's block. Where the node has no reachable IPv4 address the next hop is its
- * IPv6 address: the kernel takes that for IPv4 routes too.
- */
-static int find_way(struct pk_nl *nl, const struct pk_node_word *word, bool v6,
-		    struct pk_nl_route *route)
+/* In the overlay the route names the device alone: `pools` says to which node a block leads. */
+static void collect(struct work *w, const struct pk_fabric *f)
 {
-	const union pk_addr *own = pk_node_word_address(word, v6);
-	const union pk_addr *six = v6 ? NULL : pk_node_word_address(word, true);
-
-	if (own && pk_nl_way(nl, own, &route->ifindex, &route->via) == 0)
-		return 0;
-	return six ? pk_nl_way(nl, six, &route->ifindex, &route->via) : -ENETUNREACH;
-}
-
-static void want_block(struct pk_nl *nl, const struct pk_believed_node *node,
-		       const struct pk_prefix *block, struct routes *want)
-{
-	struct pk_nl_route route = { .to = *block,
-				     .protocol = PK_FABRIC_PROTOCOL,
-				     .metric = PK_FABRIC_METRIC };
-
-	/* A node that can't be reached now gets its route when there is a way again. */
-	if (find_way(nl, node->word, block->v6, &route) < 0)
-		return;
-	add(want, &route, &(struct neighbour){ route.ifindex, route.via });
-}
-
-/*
- * Adds the route of a block that is reached by the overlay. It names the device alone; the table
- * `pools` says which node has the block.
- */
-static void want_tunnel(struct pk_nl *nl, const struct pk_overlay_keeper *overlay,
-			const struct pk_believed_node *node, const struct pk_prefix *block,
-			struct routes *want)
-{
-	const union pk_addr *to = pk_node_word_address(node->word, pk_overlay_is6(overlay));
-	const struct pk_nl_route route = { .to = *block,
-					   .ifindex = pk_overlay_ifindex(overlay),
-					   .protocol = PK_FABRIC_PROTOCOL,
-					   .metric = PK_FABRIC_METRIC };
-	struct neighbour way = { 0 };
-
-	if (!to || !route.ifindex)
-		return;
-	pk_nl_way(nl, to, &way.ifindex, &way.addr);
-	add(want, &route, &way);
-}
-
-static void want_all(struct pk_nl *nl, const struct pk_fabric *f, struct routes *want)
-{
+	const bool tunnel6 = f->overlay && pk_overlay_is6(f->overlay);
 	struct pk_believed_node node;
 
+	w->tunnel = f->overlay ? pk_overlay_ifindex(f->overlay) : 0;
+	if (f->overlay && !w->tunnel)
+		return;
 	for (size_t i = 0; pk_believed_node(f->believed, i, &node); i++)
 		for (size_t k = 0; k < node.n_blocks; k++)
-			if (f->overlay)
-				want_tunnel(nl, f->overlay, &node, &node.blocks[k], want);
-			else
-				want_block(nl, &node, &node.blocks[k], want);
+			add_hop(w, node.word, &node.blocks[k],
+				f->overlay ? tunnel6 : node.blocks[k].v6);
+}
+
+/*
+ * Finds the way to a node's block. Where the node has no address of IPv4, or none that can be
+ * reached now, the next hop is one of IPv6: the kernel takes it for routes of IPv4, too.
+ */
+static int find_way(const struct work *w, const struct hop *h, struct neighbour *way)
+{
+	if (h->has_to && pk_nl_way(w->nl, &h->to, &way->ifindex, &way->addr) == 0)
+		return 0;
+	return h->has_six && !w->tunnel ? pk_nl_way(w->nl, &h->six, &way->ifindex, &way->addr)
+					: -ENETUNREACH;
+}
+
+static void want_hop(struct work *w, const struct hop *h)
+{
+	struct pk_nl_route route = { .to = h->block,
+				     .protocol = PK_FABRIC_PROTOCOL,
+				     .metric = PK_FABRIC_METRIC };
+	struct neighbour way = { 0 };
+	int r = find_way(w, h, &way);
+
+	/* A node that can't be reached now gets its route when there is a way again. */
+	if (w->tunnel ? !h->has_to : r < 0)
+		return;
+	route.ifindex = w->tunnel ?: way.ifindex;
+	if (!w->tunnel)
+		route.via = way.addr;
+	w->neighbours[w->n_want] = r < 0 ? (struct neighbour){ 0 } : way;
+	w->want[w->n_want++] = route;
 }
 
 /* Orders routes by where they lead. */
@@ -153,37 +173,40 @@ static bool is_there(const struct pk_nl_route *want, const struct pk_nl_route_in
 	return false;
 }
 
-static bool is_wanted(const struct pk_nl_route_info *is, const struct routes *want)
+static bool is_wanted(const struct work *w, const struct pk_nl_route_info *is)
 {
 	const struct pk_nl_route key = { .to = is->to };
 
-	return want->n && bsearch(&key, want->list, want->n, sizeof(key), by_wanted);
+	return w->n_want && bsearch(&key, w->want, w->n_want, sizeof(key), by_wanted);
 }
 
-static int make_step(struct pk_nl *nl, const struct routes *want, const struct pk_nl_route_info *is,
-		     size_t n, struct pk_err *err)
+static void send_one(struct work *w)
 {
-	int result = 0;
+	int r = pk_nl_send(w->nl, w->err);
 
-	for (size_t i = 0; i < n; i++) {
-		struct pk_nl_route gone = { .to = is[i].to,
-					    .via = is[i].via,
-					    .ifindex = is[i].ifindex,
-					    .protocol = PK_FABRIC_PROTOCOL,
-					    .metric = PK_FABRIC_METRIC };
+	w->result = w->result ?: r;
+}
 
-		if (is_wanted(&is[i], want))
-			continue;
-		pk_nl_route_delete(nl, &gone);
-		result = pk_nl_send(nl, err) ?: result;
-	}
-	for (size_t i = 0; i < want->n; i++) {
-		if (is_there(&want->list[i], is, n))
-			continue;
-		pk_nl_route(nl, &want->list[i]);
-		result = pk_nl_send(nl, err) ?: result;
-	}
-	return result;
+static void end_one(struct work *w, const struct pk_nl_route_info *is)
+{
+	const struct pk_nl_route gone = { .to = is->to,
+					  .via = is->via,
+					  .ifindex = is->ifindex,
+					  .protocol = PK_FABRIC_PROTOCOL,
+					  .metric = PK_FABRIC_METRIC };
+
+	if (is_wanted(w, is))
+		return;
+	pk_nl_route_delete(w->nl, &gone);
+	send_one(w);
+}
+
+static void make_one(struct work *w, const struct pk_nl_route *want)
+{
+	if (is_there(want, w->is, w->n_is))
+		return;
+	pk_nl_route(w->nl, want);
+	send_one(w);
 }
 
 static int by_neighbour(const void *a, const void *b)
@@ -197,57 +220,130 @@ static int by_neighbour(const void *a, const void *b)
 }
 
 /*
- * Makes the next hops known as neighbours, each once however many nodes are behind it; one that is
- * known already isn't touched. Sorts them.
+ * Makes a neighbour known, once, however many nodes are behind it; one that is known already stays
+ * as it is. They are sorted by this.
  */
-static void know_neighbours(struct pk_nl *nl, struct routes *want)
+static void know_one(struct work *w, size_t i)
 {
-	if (want->n)
-		qsort(want->neighbours, want->n, sizeof(*want->neighbours), by_neighbour);
-	for (size_t i = 0; i < want->n; i++) {
-		const struct neighbour *n = &want->neighbours[i];
+	const struct neighbour *n = &w->neighbours[i];
 
-		if (!n->ifindex || (i && by_neighbour(n - 1, n) == 0))
-			continue;
-		pk_nl_neigh_managed(nl, n->ifindex, &n->addr);
-		pk_nl_send(nl, NULL);
-	}
+	if (!n->ifindex || (i && by_neighbour(n - 1, n) == 0))
+		return;
+	pk_nl_neigh_managed(w->nl, n->ifindex, &n->addr);
+	pk_nl_send(w->nl, NULL);
 }
 
-/* Brings the routes in step. f is NULL where there are no other nodes. */
-static int pass(const struct pk_fabric *f, struct pk_err *err)
+/* Does the next thing of the pass; false: it is done. */
+static bool step(struct work *w)
 {
-	own_mem struct pk_nl_route_info *is = NULL;
-	struct routes want = { 0 };
-	own_nl *nl = NULL;
-	size_t n = 0;
-	int r = pk_nl_open(&nl, err);
+	if (w->next_hop < w->n_hops) {
+		want_hop(w, &w->hops[w->next_hop]);
+		if (++w->next_hop == w->n_hops && w->n_want) {
+			qsort(w->want, w->n_want, sizeof(*w->want), by_wanted);
+			qsort(w->neighbours, w->n_want, sizeof(*w->neighbours), by_neighbour);
+		}
+		return true;
+	}
+	if (w->next_is < w->n_is)
+		end_one(w, &w->is[w->next_is++]);
+	else if (w->next_want < w->n_want)
+		make_one(w, &w->want[w->next_want++]);
+	else if (w->next_neighbour < w->n_want)
+		know_one(w, w->next_neighbour++);
+	else
+		return false;
+	return true;
+}
 
-	if (r == 0)
-		r = pk_nl_routes(nl, &is, &n, err);
-	if (r < 0)
-		return r;
+static void work_free(struct work *w)
+{
+	if (!w)
+		return;
+	pk_nl_close(w->nl);
+	free(w->hops);
+	free(w->want);
+	free(w->neighbours);
+	free(w->is);
+	free(w);
+}
+
+/* Begins to bring the routes in step; NULL: the kernel doesn't list them. f NULL: nobody is known. */
+static struct work *begin(const struct pk_fabric *f, struct pk_err *err)
+{
+	struct work *w = pk_alloc(sizeof(*w));
+
+	w->err = err;
+	if (pk_nl_open(&w->nl, err) < 0 || pk_nl_routes(w->nl, &w->is, &w->n_is, err) < 0) {
+		work_free(w);
+		return NULL;
+	}
+	w->n_is = keep_ours(w->is, w->n_is);
 	if (f)
-		want_all(nl, f, &want);
-	if (want.n)
-		qsort(want.list, want.n, sizeof(*want.list), by_wanted);
-	r = make_step(nl, &want, is, keep_ours(is, n), err);
-	know_neighbours(nl, &want);
-	free(want.list);
-	free(want.neighbours);
-	return r;
+		collect(w, f);
+	w->want = pk_alloc((w->n_hops + 1) * sizeof(*w->want));
+	w->neighbours = pk_alloc((w->n_hops + 1) * sizeof(*w->neighbours));
+	return w;
+}
+
+/* Returns whether the kernel told of anything since it was asked last, or may have. */
+static bool has_heard(const struct pk_fabric *f)
+{
+	char buf[16384];
+	bool any = f->fd < 0;
+	ssize_t n;
+
+	while (f->fd >= 0 && (n = recv(f->fd, buf, sizeof(buf), MSG_DONTWAIT)) != 0) {
+		if (n < 0 && errno != ENOBUFS)
+			break;
+		any = true;
+	}
+	return any;
+}
+
+/* Returns whether a pass is due: of many nodes it is thousands of questions to the kernel. */
+static bool is_due(struct pk_fabric *f)
+{
+	const bool heard = has_heard(f);
+
+	if (!heard && !f->soon && !*f->error.text && ++f->quiet < QUIET)
+		return false;
+	f->quiet = 0;
+	f->soon = false;
+	return true;
+}
+
+static void ended(struct pk_fabric *f, int r)
+{
+	if (r < 0 && strcmp(f->found.text, f->error.text) != 0)
+		log_error("op=fabric err=\"%s\"", f->found.text);
+	f->error = r < 0 ? f->found : (struct pk_err){ 0 };
+	work_free(PK_MOVE(f->work, NULL));
+	pk_timer_set(f->timer, f->soon ? TOGETHER_MS : EACH_MS);
 }
 
 static void on_timer(void *arg)
 {
+	const uint64_t until = pk_now_ns() + SLICE_NS;
 	struct pk_fabric *f = arg;
-	struct pk_err err = { 0 };
-	int r = pass(f, &err);
 
-	if (r < 0 && strcmp(err.text, f->error.text) != 0)
-		log_error("op=fabric err=\"%s\"", err.text);
-	f->error = r < 0 ? err : (struct pk_err){ 0 };
-	pk_timer_set(f->timer, EACH_MS);
+	if (!f->work) {
+		if (!is_due(f)) {
+			pk_timer_set(f->timer, EACH_MS);
+			return;
+		}
+		f->found = (struct pk_err){ 0 };
+		f->work = begin(f, &f->found);
+		if (!f->work) {
+			ended(f, -EIO);
+			return;
+		}
+	}
+	while (step(f->work))
+		if (pk_now_ns() >= until) {
+			pk_timer_set(f->timer, 0);
+			return;
+		}
+	ended(f, f->work->result);
 }
 
 struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *believed,
@@ -257,6 +353,7 @@ struct pk_fabric *pk_fabric_new(struct pk_loop *loop, const struct pk_believed *
 
 	f->believed = believed;
 	f->overlay = overlay;
+	f->fd = pk_nl_listen(groups, NULL);
 	f->timer = pk_timer_new(loop, on_timer, f);
 	pk_fabric_soon(f);
 	return f;
@@ -267,20 +364,32 @@ void pk_fabric_free(struct pk_fabric *f)
 	if (!f)
 		return;
 	pk_timer_free(f->timer);
+	work_free(f->work);
+	if (f->fd >= 0)
+		close(f->fd);
 	free(f);
 }
 
 void pk_fabric_withdraw(void)
 {
 	struct pk_err err = { 0 };
+	struct work *w = begin(NULL, &err);
+	int r = w ? 0 : -EIO;
 
-	if (pass(NULL, &err) < 0)
+	while (w && step(w))
+		;
+	if (w)
+		r = w->result;
+	if (r < 0)
 		log_warn("op=fabric err=\"%s\" ignoring", err.text);
+	work_free(w);
 }
 
 void pk_fabric_soon(struct pk_fabric *f)
 {
-	pk_timer_hurry(f->timer, TOGETHER_MS);
+	f->soon = true;
+	if (!f->work)
+		pk_timer_hurry(f->timer, TOGETHER_MS);
 }
 
 const struct pk_err *pk_fabric_error(const struct pk_fabric *f)

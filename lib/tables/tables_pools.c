@@ -2,6 +2,7 @@
 /* The endpoints' prefixes: `pools`, and the few of them that node.block holds. */
 #include <errno.h>
 #include <linux/bpf.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "own.h"
@@ -125,59 +126,80 @@ int pk_pool_add(struct pk_bpf *bpf, const struct pk_prefix *pool, uint64_t deadl
 	return r < 0 ? r : set_blocks(bpf, deadline_ns, err);
 }
 
-struct pools {
+/* Keys of a table that are wanted, in order: a cluster has thousands of blocks. */
+struct wanted {
 	int map;
-	const struct pk_pools_want *want;
+	void *keys;
+	size_t n, size;
+	int (*compare)(const void *a, const void *b);
 };
 
-static bool is_key(const struct pk_prefix *prefix, const void *key)
+static int by_key(const void *a, const void *b)
 {
-	struct pk_pool_key want = pk_pool_key_of(prefix);
-
-	return !memcmp(&want, key, sizeof(want));
+	return memcmp(a, b, sizeof(struct pk_pool_key));
 }
 
-static bool is_wanted(const struct pk_pools_want *want, const void *key)
+static int by_addr(const void *a, const void *b)
 {
+	return memcmp(a, b, sizeof(union pk_addr));
+}
+
+static int drop_unwanted(void *arg, const void *key, const void *value)
+{
+	const struct wanted *w = arg;
+
+	(void)value;
+	if (w->n && bsearch(key, w->keys, w->n, w->size, w->compare))
+		return 0;
+	return pk_map_delete(w->map, key);
+}
+
+static int drop_others(struct wanted *w)
+{
+	if (w->n)
+		qsort(w->keys, w->n, w->size, w->compare);
+	return pk_map_each(w->map, drop_unwanted, w);
+}
+
+static int drop_pools(struct pk_bpf *bpf, const struct pk_pools_want *want)
+{
+	own_mem struct pk_pool_key *keys =
+		pk_alloc((want->n_own + want->n_others + 1) * sizeof(*keys));
+	struct wanted w = { .map = bpf->map[PK_MAP_POOLS],
+			    .keys = keys,
+			    .size = sizeof(*keys),
+			    .compare = by_key };
+
 	for (size_t i = 0; i < want->n_own; i++)
-		if (is_key(&want->own[i], key))
-			return true;
+		keys[w.n++] = pk_pool_key_of(&want->own[i]);
 	for (size_t i = 0; i < want->n_others; i++)
-		if (is_key(&want->others[i].prefix, key))
-			return true;
-	return false;
+		keys[w.n++] = pk_pool_key_of(&want->others[i].prefix);
+	return drop_others(&w);
 }
 
-static int drop_pool(void *arg, const void *key, const void *value)
+static int drop_tunnels(struct pk_bpf *bpf, const struct pk_pools_want *want)
 {
-	const struct pools *pools = arg;
+	own_mem union pk_addr *nodes = pk_alloc((want->n_others + 1) * sizeof(*nodes));
+	struct wanted w = { .map = bpf->map[PK_MAP_TUNNELS],
+			    .keys = nodes,
+			    .size = sizeof(*nodes),
+			    .compare = by_addr };
 
-	(void)value;
-	return is_wanted(pools->want, key) ? 0 : pk_map_delete(pools->map, key);
-}
-
-static int drop_tunnel(void *arg, const void *key, const void *value)
-{
-	const struct pools *tunnels = arg;
-	const struct pk_pools_want *want = tunnels->want;
-
-	(void)value;
 	for (size_t i = 0; i < want->n_others; i++)
-		if (pk_addr_equal(&want->others[i].node, key))
-			return 0;
-	return pk_map_delete(tunnels->map, key);
+		nodes[w.n++] = want->others[i].node;
+	return drop_others(&w);
 }
 
 /* The ends of the overlay are those of the blocks. */
 static int set_tunnels(struct pk_bpf *bpf, const struct pk_pools_want *want, struct pk_err *err)
 {
-	struct pools tunnels = { .map = bpf->map[PK_MAP_TUNNELS], .want = want };
 	static const uint32_t one = 1;
-	int r = pk_map_each(tunnels.map, drop_tunnel, &tunnels);
+	int r = drop_tunnels(bpf, want);
 
 	for (size_t i = 0; i < want->n_others && r == 0; i++)
 		if (!pk_addr_is_zero(&want->others[i].node))
-			r = pk_map_set(tunnels.map, &want->others[i].node, &one, BPF_ANY);
+			r = pk_map_set(bpf->map[PK_MAP_TUNNELS], &want->others[i].node, &one,
+				       BPF_ANY);
 	return r < 0 ? pk_tables_fail(err, r, PK_MAP_TUNNELS, "set") : 0;
 }
 
@@ -192,7 +214,7 @@ static int write_other(struct pk_bpf *bpf, const struct pk_far_block *block, str
 int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t deadline_ns,
 		 struct pk_err *err)
 {
-	struct pools pools = { .map = bpf->map[PK_MAP_POOLS], .want = want };
+	struct pk_node left = { 0 };
 	int r = 0;
 
 	for (size_t i = 0; i < want->n_others && r == 0; i++)
@@ -205,8 +227,13 @@ int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t 
 		r = set_blocks(bpf, deadline_ns, err);
 	if (r < 0)
 		return r;
-	r = pk_map_each(pools.map, drop_pool, &pools);
+	r = drop_pools(bpf, want);
 	if (r < 0)
 		return pk_tables_fail(err, r, PK_MAP_POOLS, "remove a pool");
-	return set_blocks(bpf, deadline_ns, err);
+	for (size_t i = 0; i < want->n_own; i++) {
+		struct pk_pool_key key = pk_pool_key_of(&want->own[i]);
+
+		pk_node_add_block(&left, &key);
+	}
+	return pk_node_update(bpf, edit_blocks, &left, deadline_ns, err);
 }
