@@ -157,7 +157,7 @@ static bool has_confirmed(const struct pk_blocks *b, bool v6)
  * Returns whether each family of the range has a block: an endpoint that began with one family
  * alone would stay so.
  */
-static bool has_each_family(const struct pk_blocks *b)
+bool blocks_has_each_family(const struct pk_blocks *b)
 {
 	const struct pk_prefix *range = b->args.config->range;
 
@@ -177,7 +177,7 @@ static bool tell(struct pk_blocks *b, bool hand_out)
 	int64_t t = time(NULL);
 	bool changed;
 
-	hand_out &= has_each_family(b);
+	hand_out &= blocks_has_each_family(b);
 	now.pools = pk_alloc((b->n + 1) * sizeof(*now.pools));
 	now.blocks = pk_alloc((b->n + 1) * sizeof(*now.blocks));
 	for (size_t i = 0; i < b->n && b->believed; i++) {

@@ -95,6 +95,14 @@ static bool has_family(const struct pk_config *c, bool v6)
 	return false;
 }
 
+/* Says what the lack of a block means; where the node has one of each family it means nothing yet. */
+static const char *consequence(const struct pk_blocks *b)
+{
+	return blocks_has_each_family(b) ? ""
+					 : ": this node hands out no address before it has a block "
+					   "of each family, and no ADD succeeds on it";
+}
+
 static int next_new(struct pk_blocks *b, const struct pk_block_claims *claims,
 		    const struct pk_block_want *want, struct step *step)
 {
@@ -109,8 +117,8 @@ static int next_new(struct pk_blocks *b, const struct pk_block_claims *claims,
 		*step = (struct step){ c->block, c->modified, c->word->number };
 		return 0;
 	}
-	r = pk_fail(&b->error, 0, "no IPv%d block of /%u is free in \"blocks\": { \"range\" }",
-		    want->v6 ? 6 : 4, want->len);
+	r = pk_fail(&b->error, 0, "no IPv%d block of /%u is free in \"blocks\": { \"range\" }%s",
+		    want->v6 ? 6 : 4, want->len, consequence(b));
 	return pk_fix(&b->error, r,
 		      "widen \"range\" on each node, or give back what nodes had that are gone: "
 		      "picket node remove NAME");
@@ -146,7 +154,7 @@ static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
 	if (strcmp(b->write_error.text, why) != 0)
 		log_warn("op=blocks err=\"a block can't be claimed: %s\"", why);
 	b->write_error = (struct pk_err){ 0 };
-	pk_fail(&b->write_error, 0, "a block can't be claimed: %.200s", why);
+	pk_fail(&b->write_error, 0, "a block can't be claimed: %.200s%s", why, consequence(b));
 	pk_fix(&b->write_error, 0, "%s", fix);
 	b->not_before_ms = pk_loop_now(b->args.loop) + pk_backoff_ms(b->failures++);
 	pk_timer_hurry(b->timer, 0);

@@ -32,6 +32,8 @@ struct pk_blocks {
 
 size_t blocks_n_range(const struct pk_config *c);
 bool blocks_in_range(const struct pk_config *c, const struct pk_prefix *block);
+/* Returns whether each family of the range has a confirmed block. */
+bool blocks_has_each_family(const struct pk_blocks *b);
 /* Returns whether the claim is under this node's name. */
 bool blocks_is_named(const struct pk_blocks *b, const struct pk_block_claim *c);
 /* Writes the next claim, where one is due and none is under way. */

@@ -58,7 +58,9 @@ int pk_settings_check_blocks(const struct pk_settings *s, int64_t now, struct pk
 	int r;
 
 	if (!s->n_blocks) {
-		r = pk_fail(err, 0, "this node has claimed no block of addresses yet");
+		r = pk_fail(err, 0,
+			    "this node hands out no address: it has not claimed a block of each "
+			    "family of \"range\" yet");
 		return pk_fix(err, pk_code(err, r, PK_CODE_TRY_LATER),
 			      "picketd claims one as soon as it can: `picket status` says what it "
 			      "waits for");

@@ -190,6 +190,7 @@ def test_a_range_that_is_used_up(cluster):
     for _ in range(PER_BLOCK):
         one.add("acme", "api", "web")
     wait_for(lambda: "no IPv4 block of /29 is free" in str(why(one)), "status says it before it hurts", 30)
+    assert "no ADD succeeds" not in str(why(one)), "it has addresses yet"
     assert answer_of(one).code == 102
     one.write_config(cluster.config(one, blocks={**blocks, "range": ["10.65.0.0/24"]}))
     one.picketd.send_signal(signal.SIGHUP)
@@ -209,10 +210,15 @@ def test_a_family_without_a_block(cluster):
     start(cluster, two, blocks=blocks)
     wait_for(lambda: "no IPv6 block of /64 is free" in str(why(two)), lambda: why(two), 30)
     wait_for(lambda: "n2" in claims(cluster).values(), "a block of IPv4")
-    assert handed(two) == [] and answer_of(two).code == 11
+    refused = answer_of(two)
+    assert handed(two) == [] and refused.code == 11 and "a block of each family" in f"{refused.msg} {refused.details}", refused
+    reason, = [r for r in two.reasons("cluster") if "no IPv6 block" in r["text"]]
+    assert "no ADD succeeds on it" in reason["text"] and "widen \"range\"" in reason["fix"], reason
+    assert "no ADD succeeds" in " ".join(two.picket("status", check=False).stdout.split())
     two.write_config(cluster.config(two, blocks={**blocks, "range": ["10.64.0.0/24", "fd64::/62"]}))
     two.picketd.send_signal(signal.SIGHUP)
     has(two, 2)
+    assert "no ADD succeeds" not in str(why(two))
     made = two.add("acme", "api", "web")
     assert made.address(4) and made.address(6)
 
