@@ -8,12 +8,14 @@ import json
 import os
 
 import pytest
+from harness.fabric import routes
 from harness.secured_cluster import rules_of
 from harness.servers import pings
 from harness.shell import TREE, wait_for
 from harness.tenants import Tenants
 
 QUICK = 1	# seconds of silence that are taken for a denial
+COUNTS = {"acme": 2, "beta": 3}	# allocations of each tenant
 JOB = os.path.join(TREE, "tests/e2e/app.nomad.hcl")
 OVERLAY = pytest.mark.parametrize("fleet", ["vxlan"], indirect=True)	# the other fabric has its turn in test_soak.py
 
@@ -35,14 +37,25 @@ def node_id(fleet, node):
     return next(n["ID"] for n in fleet.get("/v1/nodes") if n["Name"] == node.name)
 
 
+def jobs(fleet):
+    """Both tenants' allocations, one a node: whichever test of the file is the first begins them."""
+    for tenant, count in COUNTS.items():
+        if not fleet.answer(f"/v1/job/app?namespace={tenant}"):
+            fleet.cli("namespace", "apply", tenant)
+            fleet.run_job(JOB, namespace=tenant, count=count)
+    return [fleet.running(tenant, "app", count) for tenant, count in COUNTS.items()]
+
+
+def end_drain(fleet, node):
+    fleet.cli("node", "drain", "-disable", "-yes", node_id(fleet, node))
+    fleet.cli("node", "eligibility", "-enable", node_id(fleet, node))
+
+
 @OVERLAY
 def test_a_drain(fleet):
     """An alloc moves: its old address answers nothing, at once; who talks to it learns the new one; other tenants never, and no frame crosses."""
-    for tenant, count in ("acme", 2), ("beta", 3):
-        fleet.cli("namespace", "apply", tenant)
-        fleet.run_job(JOB, namespace=tenant, count=count)
-    acme, beta = fleet.running("acme", "app", 2), fleet.running("beta", "app", 3)
-    with contextlib.closing(Tenants(fleet, pause=0.1)) as tenants:
+    acme, beta = jobs(fleet)
+    with contextlib.ExitStack() as undo, contextlib.closing(Tenants(fleet, pause=0.1)) as tenants:
         for tenant, allocs in ("acme", acme), ("beta", beta):
             for alloc in allocs.values():
                 tenants.add(alloc, tenant)
@@ -57,6 +70,7 @@ def test_a_drain(fleet):
         old = left.address(4), left.address(6)
         tenants.drop(left)
         tenants.drop(beta[left.node.name])
+        undo.callback(end_drain, fleet, left.node)
         fleet.drain(left.node)
         wait_for(lambda: left.endpoint() is None, "the end of what moves", 120)
         assert not pings(stays, old[0], QUICK) and not pings(stays, old[1], QUICK), "at once, whoever knows of it still"
@@ -72,8 +86,6 @@ def test_a_drain(fleet):
             wait_for(lambda node=node: not [n for n in node.api("/v1/nodes")["nodes"] if n["name"] == left.node.name and n["endpoints"]],
                      "nobody to know anything there", 60)
     assert tenants.crossed == [] and tenants.within and tenants.sent > 100
-    fleet.cli("node", "drain", "-disable", "-yes", node_id(fleet, left.node))
-    fleet.cli("node", "eligibility", "-enable", node_id(fleet, left.node))
 
 
 # What picketd says where one of the rules of examples/acl/consul-picket.hcl is not its token's, or of nomad-picket.hcl.
@@ -109,7 +121,7 @@ def test_each_right_is_needed(fleet):
     """Without it picketd says which one lacks; with it again all is well, without a restart."""
     rules = {(program, name): rule for program in ("consul", "nomad") for name, rule in rules_of(f"{program}-picket").items()}
     assert set(LACKS) | ELSEWHERE == set(rules), "each rule that is shipped"
-    node = next(n for n in fleet.nodes if n.api("/v1/endpoints")["endpoints"])
+    node = next(iter(jobs(fleet)[0].values())).node
     for (program, name), text in LACKS.items():
         others = "\n".join(rule for key, rule in rules.items() if key[0] == program and key != (program, name))
         fleet.give_tokens(node, **{program: others})
@@ -160,7 +172,7 @@ def test_no_right_is_too_wide(fleet):
     own = {("acme", "policies/tenants/acme/x"), ("acme", "history/tenants/acme/x")}
     allowed = {"picket": set(), "store": words, "operator": documents, "tenant": own}
     ident = node_id(fleet, fleet.nodes[0])
-    alloc, job = next(iter(fleet.running("acme", "app", 2).values())).id, fleet.get("/v1/job/app?namespace=acme")
+    alloc, job = next(iter(jobs(fleet)[0].values())).id, fleet.get("/v1/job/app?namespace=acme")
     for name, may in allowed.items():
         token = nomads(name)
         assert puts(fleet, token, *words, *documents, *own, ("beta", "policies/tenants/beta/x"), ("default", "x")) == may, name
@@ -169,11 +181,6 @@ def test_no_right_is_too_wide(fleet):
             assert fleet.status(token, verb, path, {"Job": job, "NodeID": ident, "DrainSpec": {"Deadline": 1}} if verb == "POST" else None) == 403, (name, path)
     for namespace, path in words | documents | own:
         fleet.ask("DELETE", f"/v1/var/picket/v1/default/{path}?namespace={namespace}")
-
-
-def routes(node):
-    """The prefixes of other nodes that picketd routes to."""
-    return [line.split()[0] for family in ("-4", "-6") for line in node.run(["ip", family, "route", "show", "proto", "112"]).stdout.splitlines()]
 
 
 def a_week_passes(node):
@@ -189,7 +196,7 @@ def a_week_passes(node):
 @OVERLAY
 def test_a_node_that_is_purged_and_comes_back(fleet):
     """Its blocks and words go by the operator's two commands; a week later its block is another's, and it takes a new one before it says or hands out anything."""
-    beta = fleet.running("beta", "app", 3)
+    beta = jobs(fleet)[1]
     gone = next(n for n in fleet.nodes if n.name in beta)
     others = [n for n in fleet.nodes if n is not gone]
     had, ident = fleet.blocks_of(gone), node_id(fleet, gone)

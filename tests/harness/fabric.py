@@ -26,6 +26,12 @@ def with_prefix(address):
     return f"{address}/{64 if ':' in address else 24}"
 
 
+def routes(node):
+    """{block: next hop, or the device that leads there} of other nodes' blocks: those that are picketd's."""
+    found = [r for family in ("-4", "-6") for r in node.json(["ip", "-j", family, "route", "show", "proto", "112"])]
+    return {r["dst"]: r.get("gateway") or r.get("via", {}).get("host") or r["dev"] for r in found}
+
+
 class Consul:
     """A server in a node's namespaces; its data outlive its process. It answers at others, too."""
 

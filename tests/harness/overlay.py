@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 
-from .fabric import made_cluster
+from .fabric import made_cluster, routes
 from .servers import pings
 from .shell import wait_for
 
@@ -29,11 +29,6 @@ def start(cluster):
 def knows(node, n, blocks=2):
     wait_for(lambda: node.tables.count("remote") == n, f"{node.name} to know {n} addresses of others", 90)
     wait_for(lambda: len(routes(node)) == blocks, f"{node.name}'s routes")
-
-
-def routes(node):
-    found = [r for family in ("-4", "-6") for r in node.json(["ip", "-j", family, "route", "show", "proto", "112"])]
-    return {r["dst"]: r["dev"] for r in found}
 
 
 def device(node):

@@ -13,6 +13,7 @@ import subprocess
 import time
 
 from . import clock
+from .fabric import routes
 from .overlay import DEVICE
 from .servers import QUICK, pings
 from .shell import Failed, binary, wait_for
@@ -161,7 +162,7 @@ class Soak:
         for node in a.node, b.node:
             said.append(node.picket("policy", "explain", a.address(4), b.address(4), "icmp:echo-request", check=False).stdout)
             said.append(node.picket("node", "list", check=False).stdout + node.picket("status", check=False).stdout)
-            said.append(node.run(["ip", "route", "show", "proto", "112"], check=False).stdout)
+            said.append(f"routes of {node.name}: {routes(node)}")
         said += [self.fleet.describe(tenant, "app") for tenant in STEADY]
         return "\n".join(said)
 
@@ -225,10 +226,9 @@ class Soak:
         links = {link["ifname"] for link in node.json(["ip", "-j", "link"])} - {"lo", "up0", *([DEVICE] if self.fleet.overlay is not None else [])}
         taken = {int.from_bytes(key, "little") for key, value in node.tables.items("endpoints") if any(value)}
         words = {int.from_bytes(key, "little") for key, word in node.tables.items("words") if any(word)}
-        routes = {route["dst"] for family in ("-4", "-6") for route in node.json(["ip", "-j", family, "route", "show", "proto", "112"])}
         others = {block for other in self.fleet.nodes if other is not node for block in self.fleet.blocks_of(other)}
         netns = set(os.listdir(f"/proc/{node.holder.pid}/root/run/netns"))
-        found = {"links": links, "slots": taken, "open words": words, "netns": netns, "routes": routes ^ others,
+        found = {"links": links, "slots": taken, "open words": words, "netns": netns, "routes": set(routes(node)) ^ others,
                  "records": set(node.records()), "leases": node.leases(), "remote": set(node.tables.items("remote")),
                  "locks": set(os.listdir(node.path("run/picket/lock"))) - {"node", "endpoints"},
                  "reachable by address": set(node.tables.items("addresses")) if "addresses" in node.tables.names() else set()}

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from harness import EGRESS, INGRESS, proving
-from harness.fabric import made_cluster
+from harness.fabric import made_cluster, routes
 from harness.servers import QUICK, Mirror, ask, pings
 from harness.shell import wait_for
 from test_metrics import reload
@@ -38,12 +38,6 @@ def knows(node, n):
     """It has so many addresses of others in its table, and a route to each block of others."""
     wait_for(lambda: node.tables.count("remote") == n, f"{node.name} to know {n} addresses of others", 90)
     wait_for(lambda: len(routes(node)) == 2, f"{node.name}'s routes")
-
-
-def routes(node):
-    """{block: next hop} of those that are picketd's."""
-    found = [r for family in ("-4", "-6") for r in node.json(["ip", "-j", family, "route", "show", "proto", "112"])]
-    return {r["dst"]: r["gateway"] for r in found}
 
 
 def nodes_of(node):

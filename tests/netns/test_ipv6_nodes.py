@@ -5,7 +5,7 @@ import os
 
 import pytest
 from harness import EGRESS, INGRESS, proving
-from harness.fabric import made_cluster
+from harness.fabric import made_cluster, routes
 from harness.servers import QUICK, SILENCE, Mirror, ask, pings
 from harness.shell import wait_for
 
@@ -42,12 +42,6 @@ def added(cluster, node, tenant, job, **runtime):
     if cluster.claim:
         wait_for(lambda: len(handed(node)) == 2, "its blocks", 90)
     return node.add(tenant, job, job, conf=node.plugin_conf(**({"runtimeConfig": runtime} if runtime else {})))
-
-
-def routes(node):
-    """{block: next hop, or the device that leads there}."""
-    found = [r for family in ("-4", "-6") for r in node.json(["ip", "-j", family, "route", "show", "proto", "112"])]
-    return {r["dst"]: r.get("gateway") or r.get("via", {}).get("host") or r["dev"] for r in found}
 
 
 def all_reach(allocs, patience=60):
