@@ -95,7 +95,7 @@ static bool has_family(const struct pk_config *c, bool v6)
 	return false;
 }
 
-/* Says what the lack of a block means; where the node has one of each family it means nothing yet. */
+/* Says what the lack of a block means; a node with one of each family goes on for now. */
 static const char *consequence(const struct pk_blocks *b)
 {
 	return blocks_has_each_family(b) ? ""

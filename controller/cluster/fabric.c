@@ -267,7 +267,7 @@ static void work_free(struct work *w)
 	free(w);
 }
 
-/* Begins to bring the routes in step; NULL: the kernel doesn't list them. f NULL: nobody is known. */
+/* Begins a pass; NULL: the kernel doesn't list the routes. f NULL: no other node is known. */
 static struct work *begin(const struct pk_fabric *f, struct pk_err *err)
 {
 	struct work *w = pk_alloc(sizeof(*w));
