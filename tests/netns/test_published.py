@@ -84,6 +84,24 @@ def test_from_itself(published, mode, kind, family):
     assert seen and seen[0] == NODE[family], seen
 
 
+@pytest.mark.parametrize("kind", ("tcp", "udp"))
+@pytest.mark.parametrize("family", (4, 6))
+def test_nothing_else_is_caught(published, kind, family):
+    """P31: another endpoint's traffic to the published number of the endpoint itself, of a third one and of the world comes to who has that address."""
+    s = published("process")
+    same, third = s.add("acme", "api"), s.add("acme", "db")
+    world = s.node.world
+    for machine, name in (s.web, "own"), (third, "third"), (world, "world"):
+        s.serve(machine, HOST, name=name)
+    asked = {"own": s.web.address(family), "third": third.address(family), "world": s.world(family)}
+    if family == 6:		# which isn't masqueraded: no answer of the world's finds a way back
+        del asked["world"]
+    for name, address in asked.items():
+        seen = ask(same, kind, address, HOST)
+        assert seen and seen[2] == name, (name, seen)
+    assert len(ask(same, kind, NODE[family], HOST)) == 2, "the node's own, by the mapping"
+
+
 SECOND = {4: "192.0.2.3", 6: "2001:db8::3"}
 
 
