@@ -342,6 +342,23 @@ def test_a_snapshot_that_was_restored_while_picketd_was_down(node, consul, how):
     assert pair.passes()
 
 
+def test_a_snapshot_without_a_denial_was_restored_while_picketd_was_down(node, consul):
+    """What is left says what is in force, and one document lacks, as after one act: the index that was known tells."""
+    consul.put("operator/a", OLDER)
+    before = consul.snapshot()
+    consul.put("operator/b", DENY)
+    node.start_picketd(with_consul(consul))
+    pair = Pair(node)
+    wait_for(lambda: {"consul/operator/a", "consul/operator/b"} <= in_force(node), "both")
+    wait_for(lambda: all(p["stored"] for p in policies(node).values()), "both on disk")
+    node.kill_picketd()
+    consul.restore(before)
+    node.start_picketd(with_consul(consul))
+    wait_for(lambda: node.reasons("policy"), "the reason", HEARD_S)
+    is_denied(node, pair)
+    assert held(node) == {"consul/operator/b"}
+
+
 def test_a_prefix_that_was_too_short(node, consul):
     """kv delete -recurse: a newer index, and everything gone."""
     pair = started(node, consul, "ab")
