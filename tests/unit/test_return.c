@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a thousand nodes ask of Consul in one moment, while its servers are away and as they come
- * back: the questions, the sessions and the keys of the real thing, in a time that is made up. What
- * is counted stands in each second of it, and beside it what only the leader can answer.
+ * What a thousand nodes ask of Consul and of Nomad in one moment: while their servers are away, as
+ * they come back, and as all nodes start at once. The questions, the sessions and the keys are those
+ * of the real thing, in a time that is made up. What is counted stands in each second of it, and
+ * beside it what only the leader can answer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 #include "keys_watch.h"
 #include "leader.h"
 #include "log.h"
+#include "nomad_watch.h"
 #include "publish_private.h"
 
 #define NODES	1000
@@ -28,9 +30,10 @@
 #define KEYS	(2 + TENANTS) /* that a node writes: its word, its report and its shares */
 #define ASKERS	(WATCHES + PARTS)
 #define EACH	(NODES * ASKERS)
-#define MEAN_S	16     /* between two questions of one that fails for long */
-#define BACK_MS 25000  /* until all is well again */
-#define SECONDS 1000   /* that are counted */
+#define MEAN_S	16    /* between two questions of one that fails for long */
+#define BACK_MS 25000 /* until all is well again */
+#define SECONDS 1000  /* that are counted */
+#define NOMAD	"http://192.0.2.2"
 #define VALUE	"eyJ9" /* of a document; what it says doesn't matter */
 #define INDEX	100    /* of all that the servers have */
 
@@ -53,6 +56,7 @@ static struct {
 	unsigned int sessions, over; /* how many there were; those before are over */
 	struct pk_http_call *waiting;
 	unsigned int asked[SECONDS], leaders[SECONDS];
+	unsigned int nomads[SECONDS], nomads_leaders[SECONDS]; /* the same of Nomad */
 } servers;
 
 /* -- the servers, in the place of controller/sources/http.c */
@@ -109,7 +113,14 @@ static void make_answer(struct pk_http_call *c, const char *method, const char *
 	own_str text = { 0 };
 
 	c->status = 200;
-	if (strstr(path, "/v1/status/leader")) {
+	if (strstr(path, "/v1/nodes")) {
+		pk_str_add(
+			&text,
+			"[{\"ID\":\"7a94ec5f-0000-4000-8000-000000000001\",\"Name\":\"n\","
+			"\"Datacenter\":\"dc1\",\"NodePool\":\"default\",\"Version\":\"1.11.2\"}]");
+	} else if (strstr(path, "/allocations")) {
+		pk_str_add(&text, "[]");
+	} else if (strstr(path, "/v1/status/leader")) {
 		pk_str_add(&text, servers.state == UP ? "\"192.0.2.1:8300\"" : "\"\"");
 	} else if (strstr(path, "/session/create")) {
 		pk_str_addf(&text, "{\"ID\":\"session-%u\"}", servers.sessions++);
@@ -147,8 +158,15 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 
 	(void)http;
 	assert_true(second < SECONDS);
-	servers.asked[second]++;
-	servers.leaders[second] += strcmp(method, "GET") != 0 || strstr(request->url, "consistent");
+	if (strstr(request->url, NOMAD)) {
+		servers.nomads[second]++;
+		servers.nomads_leaders[second] +=
+			!strstr(request->url, "stale") && !strstr(request->url, "/status/leader");
+	} else {
+		servers.asked[second]++;
+		servers.leaders[second] +=
+			strcmp(method, "GET") != 0 || strstr(request->url, "consistent");
+	}
 	*c = (struct pk_http_call){ .fn = fn, .sink = request->sink, .arg = arg };
 	c->timer = pk_timer_new(servers.loop, answer, c);
 	make_answer(c, method, request->url);
@@ -184,7 +202,8 @@ struct node {
 	struct pk_store *store;
 	struct pk_consul *watches[WATCHES];
 	struct pk_keys_watch *parts[PARTS];
-	struct pk_leader *leader;
+	struct pk_leader *leader, *nomads_leader;
+	struct pk_nomad *nomad;
 	struct pk_publish *publish;
 	unsigned int heard;
 };
@@ -218,6 +237,41 @@ static void on_leader(void *arg)
 			pk_keys_watch_unserved(n->parts[i], why);
 		else
 			pk_keys_watch_served(n->parts[i], false);
+}
+
+static void on_nomads_leader(void *arg)
+{
+	struct node *n = arg;
+	const char *why = pk_leader_why(n->nomads_leader);
+
+	if (why)
+		pk_nomad_unserved(n->nomad, why);
+	else
+		pk_nomad_served(n->nomad, false);
+}
+
+static void on_node(void *arg, const struct pk_nomad_node *node)
+{
+	(void)arg;
+	(void)node;
+}
+
+static void on_allocs(void *arg, struct pk_allocs *allocs)
+{
+	(void)arg;
+	(void)allocs;
+}
+
+static void watch_nomad(struct node *n)
+{
+	const struct pk_nomad_fns fns = { on_node, on_allocs, n };
+
+	n->nomad = pk_nomad_new(servers.loop, NULL, &n->config, &fns);
+	n->nomads_leader = pk_leader_new(&(struct pk_leader_args){ .loop = servers.loop,
+								   .service = &n->config.nomad,
+								   .header = "X-Nomad-Token",
+								   .told = on_nomads_leader,
+								   .arg = n });
 }
 
 static void watch_documents(struct node *n)
@@ -289,6 +343,9 @@ static void start(struct node *n, size_t nr)
 	pk_config_init(&n->config);
 	assert_int_equal(pk_service_put_address(n->config.consul.address[0], "http://192.0.2.1"),
 			 0);
+	n->config.nomad.on = true;
+	assert_int_equal(pk_service_put_address(n->config.nomad.address[0], NOMAD), 0);
+	strcpy(n->config.nomad_node, "n");
 	strcpy(n->config.paths.root, "/dev/null"); /* what it would remember is left */
 	n->docs = pk_docs_new(NULL);
 	n->store = pk_store_consul_new(NULL, &n->config);
@@ -299,6 +356,7 @@ static void start(struct node *n, size_t nr)
 							    .header = "X-Consul-Token",
 							    .told = on_leader,
 							    .arg = n });
+	watch_nomad(n);
 	publish(n, nr);
 }
 
@@ -309,6 +367,8 @@ static void end(struct node *n)
 	for (size_t i = 0; i < PARTS; i++)
 		pk_keys_watch_free(n->parts[i]);
 	pk_leader_free(n->leader);
+	pk_leader_free(n->nomads_leader);
+	pk_nomad_free(n->nomad);
 	pk_publish_free(n->publish);
 	pk_store_free(n->store);
 	pk_docs_free(n->docs);
@@ -335,7 +395,8 @@ static bool all_are_well(const struct node *nodes)
 		for (size_t k = 0; k < PARTS; k++)
 			if (pk_keys_watch_source(nodes[i].parts[k])->state != PK_SOURCE_OK)
 				return false;
-		if (pk_publish_behind(nodes[i].publish))
+		if (pk_publish_behind(nodes[i].publish) ||
+		    pk_nomad_source(nodes[i].nomad)->state != PK_SOURCE_OK)
 			return false;
 	}
 	return true;
@@ -421,12 +482,40 @@ static void test_all_sessions_are_over(void **state)
 	assert_in_range(most(servers.leaders, at), NODES * KEYS / 60, NODES * KEYS / 8);
 }
 
+/* Each node's picketd is started in one moment, as after an upgrade of all or a power cut. */
+static void test_all_start_at_once(void **state)
+{
+	struct node *nodes = *state;
+	uint64_t at;
+
+	pass(servers.loop, 60000);
+	for (size_t i = 0; i < NODES; i++)
+		end(&nodes[i]);
+	pass(servers.loop, 2000);
+	memset(nodes, 0, NODES * sizeof(*nodes));
+	at = servers.loop->now;
+	for (size_t i = 0; i < NODES; i++)
+		start(&nodes[i], i);
+	pass(servers.loop, BACK_MS);
+	print_message(
+		"all start: %u requests a second at most, %u of them the leader's; of Nomad %u, %u\n",
+		most(servers.asked, at), most(servers.leaders, at), most(servers.nomads, at),
+		most(servers.nomads_leaders, at));
+	/* Nothing spreads these yet: a node's own start waits for nobody. Each asks so much, once. */
+	assert_in_range(most(servers.asked, at), NODES * ASKERS, NODES * (2 * ASKERS + KEYS + 2));
+	assert_in_range(most(servers.leaders, at), NODES, NODES * (KEYS + 1));
+	assert_in_range(most(servers.nomads, at), NODES, NODES * 3);
+	assert_int_equal(most(servers.nomads_leaders, at), 0);
+	assert_true(all_are_well(*state));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_leader_is_lost),
 		cmocka_unit_test(test_all_servers_are_away),
 		cmocka_unit_test(test_all_sessions_are_over),
+		cmocka_unit_test(test_all_start_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
