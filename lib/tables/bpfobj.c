@@ -85,6 +85,59 @@ int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err)
 	return pk_fix(err, r, "install the release that loaded them, or reboot the node");
 }
 
+/* The bytes of each map's keys and values. */
+#define SHAPE(KEY, VALUE) { sizeof(KEY), sizeof(VALUE) }
+static const struct shape {
+	uint32_t key, value;
+} shapes[PK_MAP_COUNT] = {
+	[PK_MAP_NODE] = SHAPE(uint32_t, struct pk_node),
+	[PK_MAP_NUMBERS] = SHAPE(uint32_t, uint64_t),
+	[PK_MAP_SLOTS] = SHAPE(uint32_t, uint32_t),
+	[PK_MAP_ENDPOINTS] = SHAPE(uint32_t, struct pk_endpoint),
+	[PK_MAP_ANSWERS] = SHAPE(uint32_t, struct pk_answers),
+	[PK_MAP_WORDS] = SHAPE(uint32_t, uint64_t),
+	[PK_MAP_LABELS] = SHAPE(struct pk_labels_key, struct pk_labels),
+	[PK_MAP_BASES] = SHAPE(uint32_t, uint32_t),
+	[PK_MAP_BY_ADDRESS] = SHAPE(union pk_addr, struct pk_local),
+	[PK_MAP_REMOTE] = SHAPE(union pk_addr, struct pk_remote),
+	[PK_MAP_POOLS] = SHAPE(struct pk_pool_key, struct pk_pool),
+	[PK_MAP_TUNNELS] = SHAPE(union pk_addr, uint32_t),
+	[PK_MAP_OPEN_PORTS] = SHAPE(struct pk_open_port_key, uint32_t),
+	[PK_MAP_PUBLISHED] = SHAPE(struct pk_published_key, struct pk_published),
+	[PK_MAP_PUBLISHED_PORTS] = SHAPE(uint32_t, uint64_t),
+	[PK_MAP_RULE_SETS] = SHAPE(uint32_t, struct pk_rule_set),
+	[PK_MAP_CIDR] = SHAPE(struct pk_cidr_key, uint32_t),
+	[PK_MAP_PEER_CLASS] = SHAPE(struct pk_peer_class_key, uint32_t),
+	[PK_MAP_VERDICTS] = SHAPE(struct pk_verdict_key, struct pk_verdict_value),
+	[PK_MAP_FLOWS] = SHAPE(struct pk_flow_key, struct pk_flow),
+	[PK_MAP_PLACES] = SHAPE(uint32_t, struct pk_flow_key),
+	[PK_MAP_FRAGMENTS] = SHAPE(uint32_t, struct pk_fragment_place),
+	[PK_MAP_BUCKETS] = SHAPE(uint32_t, struct pk_bucket),
+	[PK_MAP_COUNTERS] = SHAPE(uint32_t, struct pk_counter),
+	[PK_MAP_EVENTS] = { 0, 0 },
+};
+
+/*
+ * A map of another shape is another layout's, whatever its number says: a build between two
+ * releases may have the next one's number before its structs.
+ */
+static int check_shape(enum pk_map map, int fd, struct pk_err *err)
+{
+	const struct shape *shape = &shapes[map];
+	struct pk_map_info info;
+	char said[128];
+	int r = pk_map_info(fd, &info);
+
+	if (r < 0)
+		return fail_layout(err, -r, pk_map_name(map));
+	if (info.key_size == shape->key && info.value_size == shape->value)
+		return 0;
+	snprintf(said, sizeof(said),
+		 "map %s has keys of %u bytes and values of %u, this program's have %u and %u",
+		 pk_map_name(map), info.key_size, info.value_size, shape->key, shape->value);
+	return fail_layout(err, EINVAL, said);
+}
+
 /* Opens the maps, the node first: what another layout lacks says less than that it is one. */
 static int open_maps(struct pk_bpf *bpf, struct pk_err *err)
 {
@@ -98,6 +151,8 @@ static int open_maps(struct pk_bpf *bpf, struct pk_err *err)
 			return fail_layout(err, errno, path);
 		if (i == PK_MAP_NODE)
 			r = pk_bpf_read_node(bpf->map[i], &bpf->node, err);
+		if (r == 0)
+			r = check_shape(i, bpf->map[i], err);
 	}
 	return r;
 }

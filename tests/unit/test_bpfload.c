@@ -244,6 +244,34 @@ static void pin_newer_node(void)
 	close(map);
 }
 
+/* A build of the same layout's number whose endpoints were shorter: its tables are refused. */
+static void test_another_shape(void **state)
+{
+	char path[PK_PATH_ROOM + 64];
+	struct pk_err err = { 0 };
+	struct pk_bpf *bpf;
+	int map;
+
+	(void)state;
+	NEED_ROOM();
+	assert_ok(pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &e));
+	pk_bpf_close(bpf);
+	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "endpoints", 4, sizeof(struct pk_endpoint) - 8, 4,
+			     NULL);
+	snprintf(path, sizeof(path), "%s/endpoints", room.paths.maps);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(bpf_obj_pin(map, path), 0);
+	close(map);
+	assert_int_equal(
+		pk_bpf_open(&bpf, &room.paths, PK_BPF_LOAD, &room.settings, IN_A_WHILE, &err),
+		-EINVAL);
+	assert_int_equal(err.code, PK_CODE_LAYOUT);
+	assert_non_null(strstr(err.text, "map endpoints has keys of 4 bytes and values of"));
+	assert_non_null(strstr(err.fix, "install the release that loaded it"));
+	assert_ok(pk_bpf_unpin_all(&room.paths, &e));
+	unload();
+}
+
 static void test_a_newer_layout(void **state)
 {
 	char current[PK_PATH_ROOM + 64];
@@ -313,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_the_overlays_port),
 		cmocka_unit_test(test_a_pin_is_gone),
 		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_another_shape),
 		cmocka_unit_test(test_a_newer_layout),
 		cmocka_unit_test(test_too_many_flows),
 		cmocka_unit_test(test_unpin),
