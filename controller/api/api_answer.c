@@ -19,15 +19,6 @@ struct work {
 static TAILQ_HEAD(works, work) all = TAILQ_HEAD_INITIALIZER(all);
 static struct pk_timer *timer; /* while somebody waits */
 
-const char *pk_api_fix_at(const char *text)
-{
-	const char *last = NULL;
-
-	for (const char *at = text; (at = strstr(at, PK_API_FIX)); at += strlen(PK_API_FIX))
-		last = at;
-	return last;
-}
-
 static void work_free(struct work *w)
 {
 	w->how.end(w->how.arg);

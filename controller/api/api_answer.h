@@ -6,14 +6,6 @@
  */
 #include "httpd.h"
 #include "json.h"
-#include "service_call.h"
-
-#define PK_API_FIX PK_SERVICE_FIX
-/*
- * Returns the mark before what mends an error, or NULL. It is the last one: names that others chose
- * are in the text before it, with whatever marks they have.
- */
-const char *pk_api_fix_at(const char *text);
 
 struct pk_parts;
 

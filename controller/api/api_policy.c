@@ -11,6 +11,7 @@
 #include "fs.h"
 #include "parts.h"
 #include "own.h"
+#include "service_call.h"
 
 static void write_enforced(struct pk_jw *w, size_t n, size_t of)
 {
@@ -71,12 +72,12 @@ static void write_plain_note(struct pk_jw *w, int line, const char *text, const 
 /* Writes a refusal, at most `max` bytes of its text. */
 static void write_refusal(struct pk_jw *w, const char *said, size_t max)
 {
-	const char *end = pk_api_fix_at(said);
+	const char *end = pk_service_fix_at(said);
 	own_mem char *text = NULL;
 	size_t n = end ? (size_t)(end - said) : strlen(said);
 
 	text = pk_strndup(said, n < max ? n : max);
-	write_plain_note(w, 0, text, end ? end + strlen(PK_API_FIX) : NULL);
+	write_plain_note(w, 0, text, end ? end + strlen(PK_SERVICE_FIX) : NULL);
 }
 
 static void write_notes(const struct policy_view *v, const struct pk_doc_entry *e)

@@ -15,6 +15,7 @@
 #include "guard.h"
 #include "parts.h"
 #include "own.h"
+#include "service_call.h"
 #include "tables.h"
 
 static void kept_error(struct pk_reasons *r, bool failing, const char *what,
@@ -82,11 +83,11 @@ static void source_reason(struct pk_reasons *r, const char *name, const struct p
 		silent_reason(r, name, s);
 		return;
 	}
-	fix = pk_api_fix_at(s->last_error);
+	fix = pk_service_fix_at(s->last_error);
 	snprintf(text, sizeof(text), "%s %s (%.*s); what it said last is in force", name,
 		 fault_word(s), (int)(fix ? (size_t)(fix - s->last_error) : strlen(s->last_error)),
 		 s->last_error);
-	pk_api_reason(r, false, name, text, fix ? fix + strlen(PK_API_FIX) : fix_of(s));
+	pk_api_reason(r, false, name, text, fix ? fix + strlen(PK_SERVICE_FIX) : fix_of(s));
 }
 
 static void say_room(void *arg, const char *what, const struct pk_err *why)

@@ -257,6 +257,16 @@ void pk_service_parts_done(struct pk_service_parts *parts)
 	pk_str_done(&parts->url);
 }
 
+const char *pk_service_fix_at(const char *error)
+{
+	const char *last = NULL;
+
+	for (const char *at = error; (at = strstr(at, PK_SERVICE_FIX));
+	     at += strlen(PK_SERVICE_FIX))
+		last = at;
+	return last;
+}
+
 /*
  * Quotes a body's first line. What a peer says never looks like a fix of ours, which comes behind
  * the same mark.

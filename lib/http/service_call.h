@@ -71,7 +71,12 @@ int pk_service_request(const struct pk_service *service, const char *path, unsig
 void pk_service_parts_done(struct pk_service_parts *parts);
 
 /* What parts an error that is one text from what mends it; no quoted word of a peer has it. */
-#define PK_SERVICE_FIX	     "; fix: "
+#define PK_SERVICE_FIX "; fix: "
+/*
+ * Returns that mark in an error, NULL where it has none. It is the last one: names that others
+ * chose are in the text before it, with whatever marks they have.
+ */
+const char *pk_service_fix_at(const char *error);
 #define PK_SERVICE_NO_LEADER "the servers have no leader"
 #define PK_SERVICE_OTHER                                                                           \
 	PK_SERVICE_FIX                                                                             \

@@ -225,11 +225,11 @@ static void test_sources(void **state)
 static void test_a_second_store_prunes_its_own(void **state)
 {
 	static const struct pk_doc_origin places[] = {
-		{ "consul/operator", "consul:a", NULL, 0 },
-		{ "consul/tenant/acme", "consul:b", "acme", 0 },
-		{ "other/operator", "other:a", NULL, 0 },
-		{ "other/tenant/acme", "other:b", "acme", 0 },
-		{ "file", "/p/a.json", NULL, 0 },
+		{ .source = "consul/operator", .path = "consul:a" },
+		{ .source = "consul/tenant/acme", .path = "consul:b", .tenant_name = "acme" },
+		{ .source = "other/operator", .path = "other:a" },
+		{ .source = "other/tenant/acme", .path = "other:b", .tenant_name = "acme" },
+		{ .source = "file", .path = "/p/a.json" },
 	};
 	struct pk_docs *docs = pk_docs_new(NULL);
 
@@ -251,7 +251,8 @@ static void test_a_second_store_prunes_its_own(void **state)
 static void test_the_release_before(void **state)
 {
 	char dir[] = "/tmp/pk-docs-XXXXXX";
-	const struct pk_doc_origin new = { "consul/operator", "consul:p/operator/new", NULL, 0 };
+	const struct pk_doc_origin new = { .source = "consul/operator",
+					   .path = "consul:p/operator/new" };
 	struct pk_docs *docs;
 
 	(void)state;
