@@ -25,6 +25,21 @@ static __always_inline bool miss_at_responder(const struct pk_scratch *s)
 }
 
 /*
+ * Keeps the reason. The moment of a denial is there before it and goes after it: who looks for a
+ * place reads both without a lock (place_is_over).
+ */
+static __always_inline void miss_reason(struct pk_flow *flow, int reason, __u32 now)
+{
+	bool was = flow->reason;
+
+	if (reason && !was)
+		WRITE_ONCE(flow->revoked, now);
+	WRITE_ONCE(flow->reason, reason);
+	if (!reason && was)
+		WRITE_ONCE(flow->awaited, 0);
+}
+
+/*
  * Keeps the judgement in the flow: one CPU does so at a time, wholly, and never an older judgement
  * over a newer one. The words come last, so a CPU that finds the words current finds what was
  * judged under them. A judgement that isn't kept was right for its packet, and the next packet is
@@ -47,11 +62,9 @@ static __always_inline void miss_keep(const struct pk_scratch *s, struct pk_flow
 		flow->rule = s->pkt.verdict.live.rule;
 		flow->rank = s->pkt.verdict.live.rank;
 		flow->judged = now;
-		if (!flow->reason != !reason)
-			flow->revoked = reason ? now : 0;
 		miss_route(s, flow);
 		miss_remote(s, flow);
-		WRITE_ONCE(flow->reason, reason);
+		miss_reason(flow, reason, now);
 		PK_STALL(REASON_KEPT);
 		miss_words(s, flow);
 	}

@@ -87,7 +87,9 @@ static __always_inline bool place_is_over(const struct pk_flow_key *key, const s
 	    place_is_answered(key, flow, now) || place_is_reset(key, flow, now) ||
 	    place_is_half_open(flow, now))
 		return true;
-	if (flow->reason && now - flow->revoked > PK_PLACE_REVOKED * pk_hz)
+	/* The reason is read again, since one that is allowed anew has no such moment any more. */
+	if (flow->reason && now - READ_ONCE(flow->revoked) > PK_PLACE_REVOKED * pk_hz &&
+	    READ_ONCE(flow->reason))
 		return true;
 	return !flow_alive(flow, 0) || !flow_alive(flow, 1);
 }

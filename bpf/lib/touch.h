@@ -48,6 +48,9 @@ static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk
 	__u8 fins = PK_FLOW_FIN(0) | PK_FLOW_FIN(1);
 
 	if (pkt->tcp_flags & PK_TH_RST) {
+		/* Another CPU's write of scale may have gone over it. */
+		if (flow->state == PK_FLOW_OPEN)
+			flow->scale |= PK_FLOW_OPENED;
 		if (flow->state != PK_FLOW_CLOSED)
 			flow->state = flow_reset_waits(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
 	} else {

@@ -81,7 +81,8 @@ static __always_inline void window_syn(struct __sk_buff *skb, const struct pk_pk
 		      (pkt->tcp_flags & PK_TH_ACK ? flow->scale & PK_FLOW_UNSCALED : 0);
 	if (pkt->role)
 		flow->awaited =
-			pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, seq)) + 1;
+			pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, seq)) + 1 +
+			pkt->payload; /* a server of TCP Fast Open may send some with its SYN */
 }
 
 /* Keeps what the endpoint says of its window. That of a SYN isn't shifted. */

@@ -455,6 +455,8 @@ static void reset_again(void)
 static void denied_meanwhile(void)
 {
 	const struct pk_open_port_key open = { .slot = 1, .proto = 6, .port = htons(80) };
+	struct pk_flow_key key;
+	struct pk_flow flow;
 
 	answered();
 	bpf_map_delete_elem(node_map("open_ports"), &open);
@@ -463,10 +465,23 @@ static void denied_meanwhile(void)
 	world_publish(0, 8080, 1, 80);
 	node_word(1, 1, PK_WORD_MASQUERADE, 3);
 	stranger("allowed again, an ACK of nothing", ACK, 1, 0);
+	check("awaits nothing", flow_of(50000, &key, &flow) && !flow.awaited);
 	is_in("opens nothing", 50000, PK_FLOW_NEW, 60);
 	asked("A answers again", SYN | ACK, 0, ISN);
 	node_word(1, 1, PK_WORD_MASQUERADE, 4);
 	stranger("the ACK, judged anew", ACK, 1, ISN + 1);
+	is_in("opens", 50000, PK_FLOW_OPEN, 21600);
+}
+
+/* A server of TCP Fast Open sends bytes with its SYN, and the client acknowledges them, too. */
+static void early(void)
+{
+	start();
+	comes("a stranger's SYN", 50000, SYN, PK_REASON_OK);
+	asked("A answers with 100 bytes", SYN | ACK, 100, ISN);
+	stranger("the SYN alone is acknowledged", ACK, 1, ISN + 1);
+	is_in("opens nothing", 50000, PK_FLOW_NEW, 60);
+	stranger("and its bytes", ACK, 1, ISN + 101);
 	is_in("opens", 50000, PK_FLOW_OPEN, 21600);
 }
 
@@ -547,6 +562,7 @@ void cases_stranger(void)
 	challenged();
 	reset_again();
 	denied_meanwhile();
+	early();
 	of_the_node();
 	crossing();
 	answered_is_no_crossing();
