@@ -390,7 +390,11 @@ enum cli_consul_end cli_history_write(struct cli_consul_docs *docs, const struct
 		return write_untold(docs, v, &h.unread, err);
 	end = docs->consul.home ? write_apart(docs, &h, v, &row, err)
 				: write_all(docs, &h, v, &row, err);
-	if (end == CLI_CONSUL_STALE || end == CLI_CONSUL_REFUSED)
+	/*
+	 * In Variables a change of somebody else's may be under way, with a log that comes after
+	 * its document and names the very same texts.
+	 */
+	if (end == CLI_CONSUL_REFUSED || (end == CLI_CONSUL_STALE && !docs->consul.home))
 		take_back(docs, &h, v, &row);
 	return end;
 }

@@ -79,12 +79,19 @@ static void on_meant(void *arg)
 		set->args.changed(set->args.arg);
 }
 
-static bool any_is_unsure(const struct pk_consul_set *set)
+/* Returns whether a source may be about to lack some, too, and is waited for. Reading ends. */
+static bool is_waited_for(const struct pk_consul_set *set, const struct pk_consul *c, uint64_t now)
 {
-	if (pk_consul_is_unsure(set->operator_watch))
+	return pk_consul_is_reading(c) ||
+	       (pk_consul_is_unsure(c) && now - set->doubted_ms < UNSURE_MS);
+}
+
+static bool any_is_waited_for(const struct pk_consul_set *set, uint64_t now)
+{
+	if (is_waited_for(set, set->operator_watch, now))
 		return true;
 	for (const struct tenant *t = set->tenants; t; t = t->hh.next)
-		if (pk_consul_is_unsure(t->watch))
+		if (is_waited_for(set, t->watch, now))
 			return true;
 	return false;
 }
@@ -102,7 +109,7 @@ static void judge(void *arg)
 	struct pk_consul_word word = { .meant = set->meant && now - set->meant_ms < MEANT_MS };
 	size_t sources = 0, n;
 
-	if (any_is_unsure(set) && now - set->doubted_ms < UNSURE_MS) {
+	if (any_is_waited_for(set, now)) {
 		pk_timer_set(set->judge, TOGETHER_MS);
 		return;
 	}

@@ -103,6 +103,7 @@ bool consul_receive(struct pk_consul *c, const struct pk_store_answer *answer)
 	}
 	c->last.kvs = PK_MOVE(*answer->kvs, (struct pk_kvs){ 0 });
 	c->last.index = answer->index;
+	c->last.heard_ms = pk_loop_now(c->args.loop);
 	c->last.filtered = answer->filtered;
 	c->suspected |= answer->older;
 	return true;
@@ -133,6 +134,7 @@ static void went_back(struct pk_consul *c)
 
 static void on_read(struct pk_consul *c)
 {
+	c->source.index = c->last.index;
 	if (!consul_is_doubted(c))
 		consul_take(c);
 	else if (c->waits)
@@ -151,7 +153,7 @@ static void on_keys(void *arg, const struct pk_store_answer *answer)
 		went_back(c);
 		return;
 	}
-	c->index = c->source.index = answer->index;
+	c->index = answer->index;
 	consul_read(c, on_read);
 }
 

@@ -44,6 +44,8 @@ const char *pk_consul_of(const struct pk_consul *consul);
 size_t pk_consul_doubts(struct pk_consul *consul);
 /* Returns whether an answer is doubted and its confirmation is under way. */
 bool pk_consul_is_unsure(const struct pk_consul *consul);
+/* Returns whether its last answer is still being read, in turns. */
+bool pk_consul_is_reading(const struct pk_consul *consul);
 struct pk_consul_word {
 	const char *held;
 	bool meant; /* what the source lacks is gone on purpose */

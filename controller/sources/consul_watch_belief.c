@@ -167,6 +167,11 @@ size_t pk_consul_doubts(struct pk_consul *c)
 	return c->confirmed ? pk_docs_lacking(c->args.docs, &look) : 0;
 }
 
+bool pk_consul_is_reading(const struct pk_consul *c)
+{
+	return c->last.then;
+}
+
 bool pk_consul_is_unsure(const struct pk_consul *c)
 {
 	return c->last.index && !c->confirmed && !c->waits;
@@ -402,13 +407,12 @@ bool consul_is_doubted(struct pk_consul *c)
 {
 	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
 	const struct pk_docs_look look = look_of(c);
-	const uint64_t now = pk_loop_now(c->args.loop);
-	bool early = !c->polls && !pk_kv_wait_ran_out(&c->wait, now);
+	bool early = !c->polls && !pk_kv_wait_ran_out(&c->wait, c->last.heard_ms);
 
 	if (!h->index)
 		return false;
 	if (c->args.store->ops->waits_end_early)
-		c->suspected |= pk_kv_wait_suspects(&c->wait, c->last.index, now);
+		c->suspected |= pk_kv_wait_suspects(&c->wait, c->last.index, c->last.heard_ms);
 	if (c->first || c->suspected || h->behind || generation_of(c) > h->generation ||
 	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;

@@ -19,7 +19,8 @@ struct answer {
 	bool behind;   /* its history is older than the one believed before */
 	bool meant;    /* its generation was raised: what it lacks is gone on purpose */
 	bool anew;     /* of an older history that has all that was believed before */
-	size_t n_read; /* of its documents, those that were read ahead */
+	uint64_t heard_ms;
+	size_t n_read;			   /* of its documents, those that were read ahead */
 	void (*then)(struct pk_consul *c); /* what comes once all are; NULL: they are */
 };
 

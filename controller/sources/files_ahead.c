@@ -81,10 +81,7 @@ static bool same(const struct stat *a, const struct stat *b)
 	       memcmp(&a->st_ctim, &b->st_ctim, sizeof(a->st_ctim)) == 0;
 }
 
-/*
- * Keeps the text for the look, unless the file may have another one under the same times. The text
- * is the table's from then on.
- */
+/* Keeps the text for the look. It is the table's from then on. */
 static void keep(struct pk_files_ahead *a, const char *path, const struct text *read)
 {
 	struct text *t = find(a, path);
@@ -95,8 +92,6 @@ static void keep(struct pk_files_ahead *a, const char *path, const struct text *
 	*t = *read;
 	t->path = pk_strdup(path);
 	HASH_ADD_KEYPTR(hh, a->texts, t->path, strlen(t->path), t);
-	if (pk_file_is_young(&t->st))
-		drop(a, t);
 }
 
 /* Reads one file; what can't be read the look will say. Returns what it took. */
@@ -105,15 +100,22 @@ static size_t read_one(struct pk_files_ahead *a, const char *name)
 	struct text read = { 0 };
 	own_mem char *path = pk_file_path(a->args.directory, name), *text = NULL;
 	const struct pk_doc_origin origin = { .source = PK_SOURCE_FILE, .path = path };
+	bool young;
 	size_t used;
 
-	if (!pk_file_is_wanted(name) || fstatat(dirfd(a->dir), name, &read.st, 0) < 0 ||
-	    !a->args.is_new(a->args.arg, name, &read.st) ||
-	    pk_fs_read_own(path, PK_JSON_MAX, &text, &read.len, NULL) < 0)
+	/* By its path, as the text is read: the directory may be another by now. */
+	if (!pk_file_is_wanted(name) || stat(path, &read.st) < 0 ||
+	    !a->args.is_new(a->args.arg, name, &read.st))
+		return 1;
+	young = pk_file_is_young(&read.st);
+	if (pk_fs_read_own(path, PK_JSON_MAX, &text, &read.len, NULL) < 0)
 		return 1;
 	used = pk_docs_read_ahead(a->args.docs, a->docs, &origin, text, read.len);
-	read.text = PK_MOVE(text, NULL);
-	keep(a, path, &read);
+	/* A file that changed just now may have another text soon, under the same times. */
+	if (!young) {
+		read.text = PK_MOVE(text, NULL);
+		keep(a, path, &read);
+	}
 	return used;
 }
 

@@ -214,7 +214,6 @@ static int write_other(struct pk_bpf *bpf, const struct pk_far_block *block, str
 int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t deadline_ns,
 		 struct pk_err *err)
 {
-	struct pk_node left = { 0 };
 	int r = 0;
 
 	for (size_t i = 0; i < want->n_others && r == 0; i++)
@@ -230,10 +229,6 @@ int pk_pools_set(struct pk_bpf *bpf, const struct pk_pools_want *want, uint64_t 
 	r = drop_pools(bpf, want);
 	if (r < 0)
 		return pk_tables_fail(err, r, PK_MAP_POOLS, "remove a pool");
-	for (size_t i = 0; i < want->n_own; i++) {
-		struct pk_pool_key key = pk_pool_key_of(&want->own[i]);
-
-		pk_node_add_block(&left, &key);
-	}
-	return pk_node_update(bpf, edit_blocks, &left, deadline_ns, err);
+	/* They are read again: an ADD may have added one meanwhile. */
+	return set_blocks(bpf, deadline_ns, err);
 }
