@@ -156,7 +156,12 @@ static void test_many_are_read_in_turns(void **state)
 	assert_in_range(turns(), 1, MANY / PK_DOCS_TURN + 1);
 	pass(f.loop, 2000);
 	answer(MANY, "egress", 9);
+	/* What a node says of its index is what it has read: others believe it. */
+	assert_true(pk_consul_is_reading(f.watch));
+	assert_int_equal(pk_consul_source(f.watch)->index, 8);
 	assert_in_range(turns(), least, 2 * least);
+	assert_false(pk_consul_is_reading(f.watch));
+	assert_int_equal(pk_consul_source(f.watch)->index, 9);
 	assert_int_equal(f.changes, 2);
 }
 
