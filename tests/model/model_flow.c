@@ -240,7 +240,7 @@ static void hear_syn(struct model_flow *f, const struct seen *s, int role)
 		f->unshifted &= !!(s->tcp & TH_ACK);
 		f->spoke = false;
 		f->asked = role;
-		f->awaits = s->seq + 1;
+		f->awaits = s->seq + 1 + s->payload;
 	} else if (!f->heard) {
 		f->unshifted = !s->shifts;
 	}
