@@ -200,6 +200,8 @@ def test_a_node_that_is_purged_and_comes_back(fleet):
     gone = next(n for n in fleet.nodes if n.name in beta)
     others = [n for n in fleet.nodes if n is not gone]
     had, ident = fleet.blocks_of(gone), node_id(fleet, gone)
+    # What its tenants were told of documents that another test wrote goes by its own hand.
+    wait_for(lambda: not [key for key in fleet.consul.keys() if key.startswith("status/tenants/")], "no word of a tenant's documents")
     fleet.agents.pop(gone.name)
     gone.kill_picketd()
     gone.stop_all()		# the machine is off
