@@ -171,4 +171,5 @@ void cases_remote(void);
 void cases_overlay(void);
 void cases_wrap(void);
 void cases_stranger(void);
+void cases_opening(void);
 void cases_close(void);
