@@ -32,9 +32,7 @@
 
 struct seen {
 	char *name;
-	struct timespec mtime, ctime;
-	off_t size;
-	ino_t inode;
+	struct stat st;
 	bool young; /* it was young when it was read: the next look reads it again */
 	bool here;
 	UT_hash_handle hh; /* by name */
@@ -80,18 +78,13 @@ static void seen_free(struct pk_files *f, struct seen *s)
 
 static bool same(const struct seen *s, const struct stat *st)
 {
-	return !s->young && s->inode == st->st_ino && s->size == st->st_size &&
-	       memcmp(&s->mtime, &st->st_mtim, sizeof(s->mtime)) == 0 &&
-	       memcmp(&s->ctime, &st->st_ctim, sizeof(s->ctime)) == 0;
+	return !s->young && pk_file_is_same(&s->st, st);
 }
 
 static void remember(struct seen *s, const struct stat *st)
 {
 	s->young = pk_file_is_young(st);
-	s->inode = st->st_ino;
-	s->size = st->st_size;
-	s->mtime = st->st_mtim;
-	s->ctime = st->st_ctim;
+	s->st = *st;
 }
 
 static bool unreadable(struct pk_files *f, const char *path, const char *why)
