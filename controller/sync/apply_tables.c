@@ -282,27 +282,57 @@ bool apply_block_is_left(const struct pk_apply *a)
 	return pools.n < pk_model_get_settings(a->args.model)->n_pools + a->old_blocks;
 }
 
+/* Returns another node's block that has the address, where none of this node's blocks covers it. */
+static const struct pk_prefix *foreign_with(const struct pools *p, const union pk_addr *addr)
+{
+	if (pk_addr_is_zero(addr) || is_covered(p, addr))
+		return NULL;
+	for (size_t i = 0; i < p->n_others; i++)
+		if (pk_prefix_has(&p->others[i].prefix, addr))
+			return &p->others[i].prefix;
+	return NULL;
+}
+
+/*
+ * Returns another node's block that an endpoint without a record that can be read has an address
+ * of, by the tables; NULL: there is none. Once such a block is the other's in the tables nothing
+ * else there says that it was this node's.
+ */
+static const struct pk_prefix *find_lost(const struct pools *p, const struct pk_bpf *bpf)
+{
+	const struct pk_prefix *lost = p->lost;
+
+	for (uint32_t slot = 1; !lost && slot <= bpf->node.capacity; slot++) {
+		const struct pk_endpoint *ep = &bpf->endpoints[slot];
+
+		if (!pk_slot_taken(bpf, slot) || pk_model_by_slot(p->model, slot))
+			continue;
+		lost = foreign_with(p, &ep->ipv4) ?: foreign_with(p, &ep->ipv6);
+	}
+	return lost;
+}
+
 /*
  * Notes a block that another node has by now although an endpoint here may have an address of it,
  * because a record can't be read. The note goes once all can be read.
  */
 static void note_lost(struct pk_apply *a, const struct pools *pools)
 {
-	struct pk_err *lost = &a->state.lost_block;
+	const struct pk_prefix *lost = NULL;
+	struct pk_err err = { 0 };
 	char text[PK_ADDR_TEXT];
 
-	if (!pools->unread)
-		*lost = (struct pk_err){ 0 };
-	if (!pools->unread || !pools->lost)
-		return;
-	*lost = (struct pk_err){ 0 };
-	pk_fix(lost,
-	       pk_fail(lost, 0,
-		       "block %s is another node's by now, and an endpoint whose record can't be "
-		       "read may have an address of it",
-		       pk_prefix_format(pools->lost, text)),
-	       "stop the allocation whose record can't be read and start it anew");
-	log_error("op=settings err=\"%s\"", lost->text);
+	if (pools->unread)
+		lost = find_lost(pools, pk_sync_bpf(a->args.sync));
+	if (lost)
+		pk_fix(&err,
+		       pk_fail(&err, 0,
+			       "block %s is another node's by now, and an endpoint whose record "
+			       "can't be read may have an address of it",
+			       pk_prefix_format(lost, text)),
+		       "stop the allocation whose record can't be read and start it anew");
+	if (lost || !pools->unread)
+		pk_apply_note(&a->state.lost_block, lost ? -EADDRNOTAVAIL : 0, &err, "settings");
 }
 
 static int set_pools(struct pk_apply *a, struct pk_err *err)

@@ -310,6 +310,9 @@ def test_a_block_that_another_node_has_by_now(cluster):
     wait_for(lambda: pool_of(one, lost) == 2, lambda: one.log()[-2000:], 30)
     reason = wait_for(lambda: [r for r in one.reasons("records") if lost in r["text"]], lambda: one.reasons("records"), 30)[0]
     assert "is another node's by now" in reason["text"] and "start it anew" in reason["fix"]
+    restart(cluster, one)
+    again = wait_for(lambda: [r for r in one.reasons("records") if lost in r["text"]], lambda: one.reasons("records"), 30)[0]
+    assert again == reason, "the tables say whose the block is, and the endpoint's address"
     with open(record, "w", encoding="utf-8") as file:
         file.write(text)
     restart(cluster, one)
