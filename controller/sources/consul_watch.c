@@ -26,11 +26,30 @@ void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *
 	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1));
 }
 
+/* Says that the question under way isn't answered now. */
+static void note_outage(struct pk_consul *c)
+{
+	if (!c->outage || !c->call || c->source.failures)
+		return;
+	log_warn("op=%s source=%s err=\"%s\" keeping what is in force", c->args.store->ops->origin,
+		 c->of, c->outage);
+	pk_source_bad(&c->source, PK_FAULT_ANSWER, c->outage);
+	c->unserved = true;
+}
+
 void consul_begun(struct pk_consul *c, struct pk_store_call *call, const struct pk_err *err)
 {
 	c->call = call;
 	if (!call)
 		consul_failed(c, PK_FAULT_UNASKED, err->text);
+	else
+		note_outage(c);
+}
+
+void consul_ended(struct pk_consul *c)
+{
+	c->call = NULL;
+	c->outage = NULL;
 }
 
 void consul_query(struct pk_consul *c, bool waits, pk_store_fn *fn)
@@ -93,7 +112,7 @@ static bool is_over(struct pk_consul *c, const struct pk_store_answer *answer)
 
 bool consul_receive(struct pk_consul *c, const struct pk_store_answer *answer)
 {
-	c->call = NULL;
+	consul_ended(c);
 	consul_forget_last(c);
 	if (is_over(c, answer))
 		return false;
@@ -237,16 +256,13 @@ const char *pk_consul_over(const struct pk_consul *c)
 
 void pk_consul_unserved(struct pk_consul *c, const char *why)
 {
-	if (!c->call || c->source.failures)
-		return;
-	log_warn("op=%s source=%s err=\"%s\" keeping what is in force", c->args.store->ops->origin,
-		 c->of, why);
-	pk_source_bad(&c->source, PK_FAULT_ANSWER, why);
-	c->unserved = true;
+	c->outage = why;
+	note_outage(c);
 }
 
 void pk_consul_served(struct pk_consul *c, bool anew)
 {
+	c->outage = NULL;
 	if (!PK_MOVE(c->unserved, false) || !c->call)
 		return;
 	pk_source_good(&c->source);

@@ -58,7 +58,10 @@ void pk_consul_judged(struct pk_consul *consul, const struct pk_consul_word *wor
 bool pk_consul_release(struct pk_consul *consul);
 /* Returns why the tenant's last change isn't taken (it is over his budget); NULL: it is. */
 const char *pk_consul_over(const struct pk_consul *consul);
-/* Says why Consul doesn't answer now; the waiting question goes on. */
+/*
+ * Says by a static text why Consul doesn't answer now. The question that waits goes on; where none
+ * does, as while an answer is read, it is noted with the next one.
+ */
 void pk_consul_unserved(struct pk_consul *consul, const char *why);
 /* Says that Consul answers again; anew: asks again at once, by the token of now. */
 void pk_consul_served(struct pk_consul *consul, bool anew);

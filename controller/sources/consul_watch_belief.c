@@ -201,7 +201,7 @@ static void on_token(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_consul *c = arg;
 
-	c->call = NULL;
+	consul_ended(c);
 	if (!answer->why) {
 		wait_for_others(c);
 		return;
@@ -363,7 +363,7 @@ static void on_history(void *arg, const struct pk_store_answer *answer)
 	const struct pk_docs_history *h = pk_docs_history(c->args.docs, c->of);
 	uint64_t generation = generation_of(c);
 
-	c->call = NULL;
+	consul_ended(c);
 	if (answer->why) {
 		consul_forget_last(c);
 		consul_failed(c, answer->fault, answer->why);

@@ -39,9 +39,10 @@ struct pk_consul {
 	 */
 	bool suspected;
 	bool polls;
-	bool unserved;	/* the question waits on though nobody answers it */
-	char over[320]; /* why the last answer is over its tenant's budget; "" */
-	bool first;	/* no answer was believed yet */
+	bool unserved;	    /* the question waits on though nobody answers it */
+	const char *outage; /* said since the last answer: why nobody answers; or NULL */
+	char over[320];	    /* why the last answer is over its tenant's budget; "" */
+	bool first;	    /* no answer was believed yet */
 	struct answer last;
 	struct pk_docs_ahead *ahead; /* of last */
 	bool waits;		     /* the next question is the one that confirms `last` */
@@ -53,6 +54,8 @@ struct pk_consul {
 
 /* Takes the call that was begun; call NULL: notes why there is none. */
 void consul_begun(struct pk_consul *c, struct pk_store_call *call, const struct pk_err *err);
+/* Forgets the call, which is answered. */
+void consul_ended(struct pk_consul *c);
 /*
  * Asks for the keys below the prefix: by the leader, or, with waits, by any server once there is a
  * change.

@@ -188,6 +188,43 @@ static void test_what_is_half_read_is_left(void **state)
 	assert_int_equal(f.in_force, FEW);
 }
 
+/* An outage that begins while no question waits, as while an answer is read, is that of the next. */
+static void test_an_outage_while_reading(void **state)
+{
+	const struct pk_source *source = pk_consul_source(f.watch);
+
+	(void)state;
+	answer(MANY, "ingress", 7);
+	assert_true(pk_consul_is_reading(f.watch));
+	pk_consul_unserved(f.watch, "no leader");
+	turns();
+	assert_int_equal(f.in_force, MANY);
+	assert_int_equal(source->state, PK_SOURCE_OK);
+	pass(f.loop, 2000);
+	assert_non_null(f.fn);
+	assert_int_equal(source->state, PK_SOURCE_STALE);
+	assert_string_equal(source->last_error, "no leader");
+	pk_consul_served(f.watch, false);
+	assert_int_equal(source->state, PK_SOURCE_OK);
+	/* What an answer says counts more than what was said before it. */
+	pk_consul_unserved(f.watch, "no leader");
+	assert_int_equal(source->state, PK_SOURCE_STALE);
+	answer(MANY, "ingress", 8);
+	turns();
+	pass(f.loop, 2000);
+	assert_non_null(f.fn);
+	assert_int_equal(source->state, PK_SOURCE_OK);
+	/* One that is over before the next question is none. */
+	answer(MANY, "egress", 9);
+	pk_consul_unserved(f.watch, "no leader");
+	pk_consul_served(f.watch, false);
+	turns();
+	pass(f.loop, 2000);
+	assert_non_null(f.fn);
+	assert_int_equal(source->state, PK_SOURCE_OK);
+	assert_int_equal(source->errors, 2);
+}
+
 /* An offer takes the text as it was read, and reads another one itself. */
 static void test_an_offer_takes_what_was_read(void **state)
 {
@@ -225,6 +262,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_are_read_in_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_few_are_read_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_half_read_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_outage_while_reading, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_offer_takes_what_was_read, setup, teardown),
 	};
 
