@@ -31,7 +31,9 @@ def main():
         print(f"  {name:<22} {requests:>6} requests {count:>12,} bytes")
     print(f"in {found['seconds']:.0f} s; an hour: {found['bytes'] / MIB:,.0f} MiB in {found['requests']:,.0f} requests; with every tenant's endpoints "
           f"{found['whole'] / MIB:,.0f} MiB ({found['bytes'] / found['whole']:.1%} of it), by one question for all {found['one'] / MIB:,.0f} MiB")
-    print(f"processor {found['cpu']:.2%} of one, resident {statistics.median(found['memory']) / MIB:.1f} MiB, longest turn {found['turn']:.1f} ms")
+    turns = found["turns"]
+    print(f"processor {found['cpu']:.2%} of one, resident {statistics.median(found['memory']) / MIB:.1f} MiB; longest turn since its start "
+          f"{turns['longestTurnMs']:.1f} ms ({turns['longestTurnCpuMs']:.1f} of work), {turns['turnsOver50Ms']} over 50 ms")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def cost(size=None, seed=1, seconds=300):
         hour = 3600 / took
         return {"bytes": received * hour, "whole": (received - shares + whole) * hour, "one": (received - shares + one) * hour,
                 "requests": requests * hour, "cpu": cpu / took, "memory": memory, "kinds": s.kinds(at), "seconds": took,
-                "turn": s.node.api("/v1/status")["loop"]["longestTurnMs"]}
+                "turns": s.node.api("/v1/status")["loop"]}
 
 
 class Lags:
