@@ -46,13 +46,13 @@ struct pk_http_call {
 	struct pk_timer *timer;
 	char *body;
 	int status;
-	bool waits;
+	bool is_nomads, waits;
 	struct pk_http_call *next, **at; /* among those that wait */
 };
 
 static struct {
 	struct pk_loop *loop;
-	enum servers state;
+	enum servers state, nomads_state;
 	unsigned int sessions, over; /* how many there were; those before are over */
 	struct pk_http_call *waiting;
 	unsigned int asked[SECONDS], leaders[SECONDS];
@@ -79,14 +79,20 @@ static void call_free(struct pk_http_call *c)
 	free(c);
 }
 
+static enum servers state_of(bool is_nomads)
+{
+	return is_nomads ? servers.nomads_state : servers.state;
+}
+
 static void answer(void *arg)
 {
 	struct pk_http_call *c = arg;
 	struct pk_http_reply reply = { .status = c->status, .body = c->body, .index = INDEX };
+	const enum servers state = state_of(c->is_nomads);
 
 	unlink_call(c);
-	reply.known_leader = servers.state == UP;
-	if (servers.state == AWAY) {
+	reply.known_leader = state == UP;
+	if (state == AWAY) {
 		reply = (struct pk_http_reply){ .error = "connection refused", .known_leader = -1 };
 	} else if (c->status == 200 && c->sink) {
 		c->sink(c->arg, c->body, strlen(c->body));
@@ -110,6 +116,7 @@ static void wait_among(struct pk_http_call *c)
 static void make_answer(struct pk_http_call *c, const char *method, const char *path)
 {
 	const char *doc = strstr(path, "/policies/");
+	const enum servers state = state_of(c->is_nomads);
 	own_str text = { 0 };
 
 	c->status = 200;
@@ -121,7 +128,7 @@ static void make_answer(struct pk_http_call *c, const char *method, const char *
 	} else if (strstr(path, "/allocations")) {
 		pk_str_add(&text, "[]");
 	} else if (strstr(path, "/v1/status/leader")) {
-		pk_str_add(&text, servers.state == UP ? "\"192.0.2.1:8300\"" : "\"\"");
+		pk_str_add(&text, state == UP ? "\"192.0.2.1:8300\"" : "\"\"");
 	} else if (strstr(path, "/session/create")) {
 		pk_str_addf(&text, "{\"ID\":\"session-%u\"}", servers.sessions++);
 	} else if (strstr(path, "/session/renew/")) {
@@ -140,7 +147,7 @@ static void make_answer(struct pk_http_call *c, const char *method, const char *
 	} else {
 		c->status = 404; /* there is no such key */
 	}
-	if (servers.state == LEADERLESS && !strstr(path, "stale") && !strstr(path, "/status/")) {
+	if (state == LEADERLESS && !strstr(path, "stale") && !strstr(path, "/status/")) {
 		c->status = 500;
 		pk_str_reset(&text);
 		pk_str_add(&text, "No cluster leader");
@@ -158,7 +165,11 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 
 	(void)http;
 	assert_true(second < SECONDS);
-	if (strstr(request->url, NOMAD)) {
+	*c = (struct pk_http_call){ .fn = fn,
+				    .sink = request->sink,
+				    .arg = arg,
+				    .is_nomads = strstr(request->url, NOMAD) != NULL };
+	if (c->is_nomads) {
 		servers.nomads[second]++;
 		servers.nomads_leaders[second] +=
 			!strstr(request->url, "stale") && !strstr(request->url, "/status/leader");
@@ -167,10 +178,9 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 		servers.leaders[second] +=
 			strcmp(method, "GET") != 0 || strstr(request->url, "consistent");
 	}
-	*c = (struct pk_http_call){ .fn = fn, .sink = request->sink, .arg = arg };
 	c->timer = pk_timer_new(servers.loop, answer, c);
 	make_answer(c, method, request->url);
-	if (wait && servers.state != AWAY) {
+	if (wait && state_of(c->is_nomads) != AWAY) {
 		const uint64_t asked_ms = strtoul(wait + strlen("&wait="), NULL, 10) * 1000;
 
 		wait_among(c);
@@ -187,11 +197,18 @@ void pk_http_cancel(struct pk_http_call *call)
 }
 
 /* Who waits at servers that go away hears of it at once, as of a connection that is cut. */
+static void go_one(bool is_nomads, enum servers state)
+{
+	*(is_nomads ? &servers.nomads_state : &servers.state) = state;
+	for (struct pk_http_call *c = servers.waiting; c && state == AWAY; c = c->next)
+		if (c->is_nomads == is_nomads)
+			pk_timer_set(c->timer, 1);
+}
+
 static void go(enum servers state)
 {
-	servers.state = state;
-	for (struct pk_http_call *c = servers.waiting; c && state == AWAY; c = c->next)
-		pk_timer_set(c->timer, 1);
+	go_one(false, state);
+	go_one(true, state);
 }
 
 /* -- a node */
@@ -386,7 +403,7 @@ static unsigned int most(const unsigned int *counted, uint64_t from_ms)
 	return found;
 }
 
-static bool all_are_well(const struct node *nodes)
+static bool consuls_are_well(const struct node *nodes)
 {
 	for (size_t i = 0; i < NODES; i++) {
 		for (size_t k = 0; k < WATCHES; k++)
@@ -395,11 +412,24 @@ static bool all_are_well(const struct node *nodes)
 		for (size_t k = 0; k < PARTS; k++)
 			if (pk_keys_watch_source(nodes[i].parts[k])->state != PK_SOURCE_OK)
 				return false;
-		if (pk_publish_behind(nodes[i].publish) ||
-		    pk_nomad_source(nodes[i].nomad)->state != PK_SOURCE_OK)
+		if (pk_publish_behind(nodes[i].publish))
 			return false;
 	}
 	return true;
+}
+
+static unsigned int nomads_that_are_well(const struct node *nodes)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < NODES; i++)
+		n += pk_nomad_source(nodes[i].nomad)->state == PK_SOURCE_OK;
+	return n;
+}
+
+static bool all_are_well(const struct node *nodes)
+{
+	return consuls_are_well(nodes) && nomads_that_are_well(nodes) == NODES;
 }
 
 static int setup(void **state)
@@ -482,6 +512,47 @@ static void test_all_sessions_are_over(void **state)
 	assert_in_range(most(servers.leaders, at), NODES * KEYS / 60, NODES * KEYS / 8);
 }
 
+/* Nomad's servers alone are away: all nodes have heard it within that time, too, and not at once. */
+static void test_nomad_alone_is_away(void **state)
+{
+	uint64_t at = servers.loop->now;
+	unsigned int peace;
+
+	pass(servers.loop, 60000);
+	peace = most(servers.asked, at);
+	go_one(true, AWAY);
+	pass(servers.loop, 60000);
+	assert_int_equal(nomads_that_are_well(*state), 0);
+	assert_true(consuls_are_well(*state));
+	at = servers.loop->now;
+	go_one(true, UP);
+	pass(servers.loop, BACK_MS);
+	print_message("Nomad back: %u requests a second at most, %u of them the leader's\n",
+		      most(servers.nomads, at), most(servers.nomads_leaders, at));
+	assert_true(all_are_well(*state));
+	assert_in_range(most(servers.nomads, at), NODES / MEAN_S, 3 * NODES / 5);
+	assert_int_equal(most(servers.nomads_leaders, at), 0);
+	/* Consul is asked no more than in peace. */
+	assert_in_range(most(servers.asked, at), 1, peace + peace / 4);
+}
+
+/* Nomad's leader alone is lost: who waits goes on waiting. */
+static void test_nomads_leader_is_lost(void **state)
+{
+	const uint64_t at = servers.loop->now;
+
+	go_one(true, LEADERLESS);
+	pass(servers.loop, 30000);
+	assert_int_equal(nomads_that_are_well(*state), 0);
+	assert_true(consuls_are_well(*state));
+	go_one(true, UP);
+	pass(servers.loop, BACK_MS);
+	print_message("Nomad's leader lost: %u requests a second at most\n",
+		      most(servers.nomads, at));
+	assert_true(all_are_well(*state));
+	assert_in_range(most(servers.nomads, at), NODES / 10, 3 * NODES / 5);
+}
+
 /* Each node's picketd is started in one moment, as after an upgrade of all or a power cut. */
 static void test_all_start_at_once(void **state)
 {
@@ -515,6 +586,8 @@ int main(void)
 		cmocka_unit_test(test_a_leader_is_lost),
 		cmocka_unit_test(test_all_servers_are_away),
 		cmocka_unit_test(test_all_sessions_are_over),
+		cmocka_unit_test(test_nomad_alone_is_away),
+		cmocka_unit_test(test_nomads_leader_is_lost),
 		cmocka_unit_test(test_all_start_at_once),
 	};
 
