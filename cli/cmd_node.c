@@ -82,6 +82,7 @@ static int node_list(struct cli *cli)
 static int node_remove(struct cli *cli)
 {
 	const struct pk_json *root;
+	const char *left;
 	own_str body = { 0 };
 	struct pk_jw w = { .out = &body };
 	struct pk_err err = { 0 };
@@ -98,6 +99,9 @@ static int node_remove(struct cli *cli)
 		printf("%s is forgotten: %.0f keys are gone, %.0f blocks rest\n", cli->argv[0],
 		       pk_json_number(pk_json_get(root, "keys")),
 		       pk_json_number(pk_json_get(root, "blocks")));
+	left = pk_json_string(pk_json_get(root, "left"));
+	if (left)
+		fprintf(stderr, "picket node: there may be left %s\n", left);
 	return CLI_OK;
 }
 

@@ -47,6 +47,7 @@ static void on_removed(void *arg, const struct pk_removed *removed)
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_uint(&w, "keys", removed->keys);
 	pk_jw_uint(&w, "blocks", removed->blocks);
+	pk_jw_string(&w, "left", removed->left);
 	pk_jw_close(&w, '}');
 	pk_exchange_reply(x, 200, &json);
 }

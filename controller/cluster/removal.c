@@ -7,32 +7,45 @@
 #include "own.h"
 
 #define TIMEOUT_MS 10000
-#define NAMES_MAX  (64u << 20) /* bytes of the list of all tenants' shares */
+#define NAMES_MAX  (64u << 20) /* bytes of a list of names */
+#define STATUS	   "status/"
 
 struct step {
 	char *key;	   /* below the prefix */
 	char *body;	   /* NULL: it goes */
 	uint64_t modified; /* of what body replaces */
 };
+struct steps {
+	struct step *list;
+	size_t n;
+};
 
 struct pk_removal {
 	struct pk_store *store;
 	char *node;
 	struct pk_store_call *call;
-	struct step *steps;
-	size_t n, at;
+	struct steps steps, claims; /* those that are done in their order; those that come last */
+	size_t at;
+	struct pk_str left;
 	struct pk_removed removed;
 	pk_removal_fn *fn;
 	void *arg;
 };
 
+static void steps_done(struct steps *steps)
+{
+	for (size_t i = 0; i < steps->n; i++) {
+		free(steps->list[i].key);
+		free(steps->list[i].body);
+	}
+	free(steps->list);
+}
+
 static void removal_free(struct pk_removal *r)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		free(r->steps[i].key);
-		free(r->steps[i].body);
-	}
-	free(r->steps);
+	steps_done(&r->steps);
+	steps_done(&r->claims);
+	pk_str_done(&r->left);
 	free(r->node);
 	free(r);
 }
@@ -40,49 +53,71 @@ static void removal_free(struct pk_removal *r)
 static void end(struct pk_removal *r, const char *why)
 {
 	r->removed.why = why;
+	r->removed.left = r->left.text;
 	r->fn(r->arg, &r->removed);
 	removal_free(r);
 }
 
-static struct step *add(struct pk_removal *r, const char *key)
+static void add(struct steps *to, struct step step)
 {
-	r->steps = realloc(r->steps, (r->n + 1) * sizeof(*r->steps));
-	if (!r->steps)
+	to->list = realloc(to->list, (to->n + 1) * sizeof(step));
+	if (!to->list)
 		abort();
-	r->steps[r->n] = (struct step){ .key = pk_strdup(key) };
-	return &r->steps[r->n++];
+	to->list[to->n++] = step;
 }
 
 static void next(struct pk_removal *r);
 
+/*
+ * Notes that the token may not list or delete all that the node told. It harms nobody, and a cluster
+ * may have said "status": false: the rest goes on.
+ */
+static void leave(struct pk_removal *r)
+{
+	own_str prefix = { 0 };
+
+	if (r->left.len)
+		return;
+	pk_str_addf(&prefix, "%s" STATUS, r->store->prefix);
+	pk_str_addf(&r->left, "what it told below %s; fix: give picketd's token ", prefix.text);
+	pk_store_rule(r->store, prefix.text, true, &r->left);
+}
+
+static bool is_told(const char *key)
+{
+	return strncmp(key, STATUS, strlen(STATUS)) == 0;
+}
+
 static void on_written(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_removal *r = arg;
-	const struct step *s = &r->steps[r->at];
+	const struct step *s = &r->steps.list[r->at];
 
 	r->call = NULL;
-	if (answer->why) {
+	if (answer->refused && is_told(s->key)) {
+		leave(r);
+	} else if (answer->why) {
 		end(r, answer->why);
 		return;
-	}
-	if (!answer->done) {
+	} else if (!answer->done) {
 		end(r, "somebody else changed its keys meanwhile: do it again");
 		return;
+	} else {
+		r->removed.blocks += s->body != NULL;
+		r->removed.keys += s->body == NULL;
 	}
-	r->removed.blocks += s->body != NULL;
-	r->removed.keys += s->body == NULL;
 	r->at++;
 	next(r);
 }
 
 static void next(struct pk_removal *r)
 {
-	const struct step *s = &r->steps[r->at];
+	const struct step *s = &r->steps.list[r->at];
 	struct pk_store_write write = { 0 };
 	struct pk_err err = { 0 };
 	own_str key = { 0 };
 
-	if (r->at == r->n) {
+	if (r->at == r->steps.n) {
 		end(r, NULL);
 		return;
 	}
@@ -95,55 +130,65 @@ static void next(struct pk_removal *r)
 		end(r, err.text);
 }
 
-/* Adds the claims, last: a block that is given back belongs to nobody until it has rested. */
-static void add_claims(struct pk_removal *r, const struct pk_block_claims *claims)
+/* Adds the key that the node has in the folder. */
+static void add_of(struct pk_removal *r, const char *folder)
+{
+	own_str key = { 0 };
+
+	pk_str_addf(&key, "%s%s", folder, r->node);
+	add(&r->steps, (struct step){ .key = pk_str_take(&key) });
+}
+
+static void note_claims(struct pk_removal *r, const struct pk_block_claims *claims)
 {
 	for (size_t i = 0; i < claims->n; i++) {
 		const struct pk_block_claim *c = &claims->list[i];
 		struct pk_claim_word word = *c->word;
 		own_str body = { 0 };
-		struct step *s;
 
 		if (strcmp(word.node, r->node) != 0 || word.returned || !c->modified)
 			continue;
 		word.number = pk_word_number_after(word.number);
 		word.returned = time(NULL);
 		pk_claim_word_encode(&word, &body);
-		s = add(r, c->key);
-		s->body = pk_str_take(&body);
-		s->modified = c->modified;
+		add(&r->claims, (struct step){ .key = pk_strdup(c->key),
+					       .body = pk_str_take(&body),
+					       .modified = c->modified });
 	}
 }
 
-/* Adds the node's shares of all names; they go before the node's blocks do. */
-static void add_shares(struct pk_removal *r, const struct pk_kvs *kvs)
+/* Adds those of the listed keys that are the node's. */
+static void add_listed(struct pk_removal *r, const struct pk_kvs *kvs,
+		       bool (*is_of)(const char *key, const char *node))
 {
-	struct step *claims = PK_MOVE(r->steps, NULL);
-	size_t n = PK_MOVE(r->n, 0);
-	own_str word = { 0 };
-
-	pk_str_addf(&word, "nodes/%s", r->node);
-	add(r, word.text);
 	for (size_t i = 0; i < kvs->n; i++) {
 		const char *key = kvs->list[i].key + strlen(r->store->prefix);
 
-		if (pk_share_key_is_of(key, r->node))
-			add(r, key);
+		if (is_of(key, r->node))
+			add(&r->steps, (struct step){ .key = pk_strdup(key) });
 	}
-	for (size_t i = 0; i < n; i++) {
-		struct step *s = add(r, claims[i].key);
-
-		s->body = claims[i].body;
-		s->modified = claims[i].modified;
-		free(claims[i].key);
-	}
-	free(claims);
-	pk_str_reset(&word);
-	pk_str_addf(&word, "status/nodes/%s", r->node);
-	add(r, word.text);
 }
 
-static void on_names(void *arg, const struct pk_store_answer *answer)
+static int ask(struct pk_removal *r, const char *folder, pk_store_fn *fn, struct pk_err *err)
+{
+	struct pk_store_question q = { .what = PK_STORE_NAMES,
+				       .leaders = true,
+				       .told_by = r->node,
+				       .cap = NAMES_MAX,
+				       .timeout_ms = TIMEOUT_MS };
+	own_str prefix = { 0 };
+
+	pk_str_addf(&prefix, "%s%s", r->store->prefix, folder);
+	q.prefix = prefix.text;
+	r->call = pk_store_ask(r->store, &q, fn, r, err);
+	return r->call ? 0 : -1;
+}
+
+/*
+ * Takes the names of shares. They go before the blocks: a block that is given back belongs to
+ * nobody until it has rested.
+ */
+static void on_shares(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_removal *r = arg;
 
@@ -152,27 +197,45 @@ static void on_names(void *arg, const struct pk_store_answer *answer)
 		end(r, answer->why);
 		return;
 	}
-	add_shares(r, answer->kvs);
+	add_of(r, "nodes/");
+	add_listed(r, answer->kvs, pk_share_key_is_of);
+	for (size_t i = 0; i < r->claims.n; i++)
+		add(&r->steps, PK_MOVE(r->claims.list[i], (struct step){ 0 }));
 	next(r);
+}
+
+/*
+ * Takes the names of what was told. It goes first: while the node's word, a share or a claim is
+ * there the node is known, and its removal can be asked for again.
+ */
+static void on_told(void *arg, const struct pk_store_answer *answer)
+{
+	struct pk_removal *r = arg;
+	struct pk_err err = { 0 };
+
+	r->call = NULL;
+	if (answer->why && !answer->refused) {
+		end(r, answer->why);
+		return;
+	}
+	if (answer->why || answer->filtered)
+		leave(r);
+	if (!answer->why)
+		add_listed(r, answer->kvs, pk_word_is_of);
+	if (ask(r, "tenants/", on_shares, &err) < 0)
+		end(r, err.text);
 }
 
 struct pk_removal *pk_removal_start(const struct pk_removal_args *args, pk_removal_fn *fn,
 				    void *arg, struct pk_err *err)
 {
-	struct pk_store_question q = {
-		.what = PK_STORE_NAMES, .leaders = true, .cap = NAMES_MAX, .timeout_ms = TIMEOUT_MS
-	};
 	struct pk_removal *r = pk_alloc(sizeof(*r));
-	own_str prefix = { 0 };
 
 	*r = (struct pk_removal){
 		.store = args->store, .node = pk_strdup(args->node), .fn = fn, .arg = arg
 	};
-	add_claims(r, args->claims);
-	pk_str_addf(&prefix, "%stenants/", args->store->prefix);
-	q.prefix = prefix.text;
-	r->call = pk_store_ask(args->store, &q, on_names, r, err);
-	if (r->call)
+	note_claims(r, args->claims);
+	if (ask(r, STATUS, on_told, err) == 0)
 		return r;
 	removal_free(r);
 	return NULL;

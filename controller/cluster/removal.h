@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Takes out of the store what a node that is gone for good left there: its word and shares are
- * deleted, its blocks given back, to rest (claims.h). Keys are written one by one; where it was
- * stopped it can be started again.
+ * Takes out of the store what a node that is gone for good left there: what it told, its word and
+ * its shares are deleted, its blocks given back, to rest (claims.h). Keys are written one by one;
+ * where it was stopped it can be started again.
  */
 #include "claims.h"
 #include "store.h"
@@ -18,7 +18,8 @@ struct pk_removal_args {
 };
 struct pk_removed {
 	size_t keys, blocks; /* keys that are gone; blocks that were given back */
-	const char *why;     /* why it failed; NULL: all is done */
+	const char *left;    /* what may be left, and how to mend that; NULL: nothing */
+	const char *why;     /* why it failed; NULL: all else is done */
 };
 /* Is called at the end; never from within pk_removal_start, nor after a cancel. */
 typedef void pk_removal_fn(void *arg, const struct pk_removed *removed);

@@ -49,6 +49,7 @@ void vars_call_free(struct vars_call *c)
 	pk_http_cancel(c->http);
 	free(c->prefix);
 	free(c->key);
+	free(c->told_by);
 	free(c->holder);
 	free(c);
 }
@@ -271,6 +272,7 @@ static struct pk_store_call *vars_ask(struct pk_store *store, const struct pk_st
 
 	(void)err;
 	c->prefix = pk_strdup(q->prefix);
+	c->told_by = q->told_by ? pk_strdup(q->told_by) : NULL;
 	c->what = q->what == PK_STORE_NEWS ? PK_STORE_NAMES : q->what;
 	c->wait = q->wait;
 	c->budget = q->budget;

@@ -52,6 +52,17 @@ static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 	return b;
 }
 
+/* Returns whether what the node told tenants is kept: this node's, or where a call asks for it. */
+static bool is_asked_for(const struct vars_store *v, const char *node)
+{
+	const struct vars_call *c;
+
+	LIST_FOREACH (c, &v->calls, link)
+		if (c->told_by && strcmp(c->told_by, node) == 0)
+			return true;
+	return strcmp(v->node, node) == 0;
+}
+
 /*
  * Returns whether the key doesn't concern this node: it is what another node tells a tenant, or a
  * document's history.
@@ -62,8 +73,7 @@ static bool is_anothers(const struct vars_store *v, const char *key)
 
 	if (strncmp(below, "history/", 8) == 0)
 		return true;
-	return strncmp(below, "status/tenants/", 15) == 0 &&
-	       (!last || strcmp(last + 1, v->node) != 0);
+	return strncmp(below, "status/tenants/", 15) == 0 && (!last || !is_asked_for(v, last + 1));
 }
 
 /*

@@ -73,6 +73,7 @@ struct vars_call {
 	bool tried, hidden;	   /* tried: the token was tried; hidden: it may not see all */
 	struct pk_http_call *http; /* the request of a trial or a write */
 	char *key;		   /* of a write */
+	char *told_by;		   /* the node whose words to tenants it asks for; NULL */
 	char *holder;		   /* of VARS_SAY: its answer; NULL: there is none yet */
 	bool done;
 	pk_store_fn *fn;

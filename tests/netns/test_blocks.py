@@ -223,6 +223,12 @@ def test_a_family_without_a_block(cluster):
     assert made.address(4) and made.address(6)
 
 
+def told(cluster):
+    """What tenant acme is told: {"DOCUMENT/NODE"}."""
+    below = "status/tenants/acme/"
+    return {key.removeprefix(below) for key in cluster.consul.keys(below)}
+
+
 def test_a_node_that_is_removed(cluster):
     """By the operator's word: its keys go, its blocks rest; it takes them back if it comes again."""
     one, two = cluster.nodes
@@ -235,9 +241,13 @@ def test_a_node_that_is_removed(cluster):
     assert refused.returncode == 2 and "lives" in refused.stderr
     assert "is this node" in one.picket("node", "remove", "n1", check=False).stderr
     assert "no node" in one.picket("node", "remove", "n7", check=False).stderr
+    cluster.consul.put("policies/tenants/acme/mine", {"rules": []})
+    wait_for(lambda: told(cluster) == {"mine/n1", "mine/n2"}, lambda: told(cluster), 60)
+    cluster.consul.put("status/tenants/acme/n2/n1", {"node": "n1"})	# of a document that is called as the node
     two.kill_picketd()
     done = one.picket("node", "remove", "-force", "n2")
-    assert done.stdout == "n2 is forgotten: 3 keys are gone, 2 blocks rest\n"
+    assert done.stdout == "n2 is forgotten: 4 keys are gone, 2 blocks rest\n" and not done.stderr, done
+    assert told(cluster) == {"mine/n1", "n2/n1"}
     wait_for(lambda: one.tables.count("remote") == 0, "nothing of it is believed", 30)
     assert claims(cluster) == {block: "n1" for block in was[one]}
     assert not [k for k in cluster.consul.keys() if k.endswith("/n2")]

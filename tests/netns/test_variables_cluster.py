@@ -248,11 +248,16 @@ def test_a_share_in_several_variables(cluster, nomad):
         one.delete(vm)
     wait_for(lambda: parts_of(nomad, "n1") == {"tenants/acme/n1": 2, "tenants/acme/n1/1": 0}, lambda: parts_of(nomad, "n1"), 90)
     wait_for(lambda: two.tables.count("remote") == 4, "the two that are left", 60)
+    nomad.put_document("tenants/acme/mine", {"rules": []})
+    mine = {("acme", f"{ROOT}status/tenants/acme/mine/{node.name}") for node in cluster.nodes}
+    wait_for(lambda: mine <= set(nomad.variables), "both nodes' word of it", 60)
     one.kill_picketd()
     cluster.status("n1", "down")
     wait_for(lambda: nodes_of(two)["n1"]["state"] == "stale", lambda: nodes_of(two), 60)
     two.picket("node", "remove", "n1")
     assert not parts_of(nomad, "n1") and (nomad_place("nodes/n1") not in nomad.variables)
+    assert {path for _, path in nomad.variables if "/status/" in path and path.endswith("/n1")} == set()
+    assert ("acme", f"{ROOT}status/tenants/acme/mine/n2") in nomad.variables
     wait_for(lambda: two.tables.count("remote") == 0, "that it is forgotten", 60)
 
 

@@ -217,7 +217,8 @@ static void test_a_pass_is_made_in_turns(void **state)
 	assert_int_equal(kernel.n_routes, NODES);
 	for (size_t i = 0; i < NODES; i++)
 		assert_true(has_route(i + 2));
-	assert_int_equal(kernel.neighbours, 100); /* one for each address, however many are behind */
+	assert_int_equal(kernel.neighbours,
+			 100); /* one for each address, however many are behind */
 	/* There is nothing to change: each way is looked at. */
 	kernel.ways = 0;
 	turns_of_a_pass();
