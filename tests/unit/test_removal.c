@@ -145,9 +145,7 @@ static void run(void)
 {
 	struct pk_claim_word two = { .node = "two", .machine = "m" };
 	struct pk_claim_word one = { .node = "one", .machine = "m" };
-	struct pk_claim_word rests = { .node = "two",
-				       .machine = "m",
-				       .returned = 5 };
+	struct pk_claim_word rests = { .node = "two", .machine = "m", .returned = 5 };
 	struct pk_block_claim list[] = { { .key = "blocks/1", .word = &one, .modified = 1 },
 					 { .key = "blocks/2", .word = &two, .modified = 2 },
 					 { .key = "blocks/3", .word = &rests, .modified = 3 },

@@ -5,16 +5,7 @@
  * of the real thing, in a time that is made up. What is counted stands in each second of it, and
  * beside it what only the leader can answer.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-/* cmocka needs those above first */
-#include <cmocka.h>
-
-#include "virtual_loop.h"
+#include "many_servers.h"
 
 #include "consul_watch.h"
 #include "keys_watch.h"
@@ -32,184 +23,6 @@
 #define EACH	(NODES * ASKERS)
 #define MEAN_S	16    /* between two questions of one that fails for long */
 #define BACK_MS 25000 /* until all is well again */
-#define SECONDS 1000  /* that are counted */
-#define NOMAD	"http://192.0.2.2"
-#define VALUE	"eyJ9" /* of a document; what it says doesn't matter */
-#define INDEX	100    /* of all that the servers have */
-
-enum servers { UP, LEADERLESS, AWAY };
-
-struct pk_http_call {
-	pk_http_fn *fn;
-	pk_http_sink_fn *sink;
-	void *arg;
-	struct pk_timer *timer;
-	char *body;
-	int status;
-	bool is_nomads, waits;
-	struct pk_http_call *next, **at; /* among those that wait */
-};
-
-static struct {
-	struct pk_loop *loop;
-	enum servers state, nomads_state;
-	unsigned int sessions, over; /* how many there were; those before are over */
-	struct pk_http_call *waiting;
-	unsigned int asked[SECONDS], leaders[SECONDS];
-	unsigned int nomads[SECONDS], nomads_leaders[SECONDS]; /* the same of Nomad */
-} servers;
-
-/* -- the servers, in the place of controller/sources/http.c */
-
-static void unlink_call(struct pk_http_call *c)
-{
-	if (!c->waits)
-		return;
-	*c->at = c->next;
-	if (c->next)
-		c->next->at = c->at;
-	c->waits = false;
-}
-
-static void call_free(struct pk_http_call *c)
-{
-	unlink_call(c);
-	pk_timer_free(c->timer);
-	free(c->body);
-	free(c);
-}
-
-static enum servers state_of(bool is_nomads)
-{
-	return is_nomads ? servers.nomads_state : servers.state;
-}
-
-static void answer(void *arg)
-{
-	struct pk_http_call *c = arg;
-	struct pk_http_reply reply = { .status = c->status, .body = c->body, .index = INDEX };
-	const enum servers state = state_of(c->is_nomads);
-
-	unlink_call(c);
-	reply.known_leader = state == UP;
-	if (state == AWAY) {
-		reply = (struct pk_http_reply){ .error = "connection refused", .known_leader = -1 };
-	} else if (c->status == 200 && c->sink) {
-		c->sink(c->arg, c->body, strlen(c->body));
-		reply.body = "";
-	}
-	reply.len = reply.body ? strlen(reply.body) : 0;
-	c->fn(c->arg, &reply);
-	call_free(c);
-}
-
-static void wait_among(struct pk_http_call *c)
-{
-	c->waits = true;
-	c->next = servers.waiting;
-	c->at = &servers.waiting;
-	if (c->next)
-		c->next->at = &c->next;
-	servers.waiting = c;
-}
-
-static void make_answer(struct pk_http_call *c, const char *method, const char *path)
-{
-	const char *doc = strstr(path, "/policies/");
-	const enum servers state = state_of(c->is_nomads);
-	own_str text = { 0 };
-
-	c->status = 200;
-	if (strstr(path, "/v1/nodes")) {
-		pk_str_add(
-			&text,
-			"[{\"ID\":\"7a94ec5f-0000-4000-8000-000000000001\",\"Name\":\"n\","
-			"\"Datacenter\":\"dc1\",\"NodePool\":\"default\",\"Version\":\"1.11.2\"}]");
-	} else if (strstr(path, "/allocations")) {
-		pk_str_add(&text, "[]");
-	} else if (strstr(path, "/v1/status/leader")) {
-		pk_str_add(&text, state == UP ? "\"192.0.2.1:8300\"" : "\"\"");
-	} else if (strstr(path, "/session/create")) {
-		pk_str_addf(&text, "{\"ID\":\"session-%u\"}", servers.sessions++);
-	} else if (strstr(path, "/session/renew/")) {
-		c->status =
-			strtoul(strstr(path, "session-") + 8, NULL, 10) < servers.over ? 404 : 200;
-		pk_str_add(&text, "[]");
-	} else if (strcmp(method, "GET") != 0) {
-		pk_str_add(&text, "true");
-	} else if (doc && strstr(path, "recurse")) {
-		const char *key = strstr(path, "picket/");
-
-		pk_str_addf(&text,
-			    "[{\"Key\":\"%.*sweb\",\"Value\":\"" VALUE
-			    "\",\"CreateIndex\":5,\"ModifyIndex\":5}]",
-			    (int)strcspn(key, "?"), key);
-	} else {
-		c->status = 404; /* there is no such key */
-	}
-	if (state == LEADERLESS && !strstr(path, "stale") && !strstr(path, "/status/")) {
-		c->status = 500;
-		pk_str_reset(&text);
-		pk_str_add(&text, "No cluster leader");
-	}
-	c->body = pk_str_take(&text) ?: pk_strdup("");
-}
-
-struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_request *request,
-				   pk_http_fn *fn, void *arg)
-{
-	struct pk_http_call *c = pk_alloc(sizeof(*c));
-	const char *method = request->method ?: "GET", *wait = strstr(request->url, "&wait=");
-	const size_t second = servers.loop->now / 1000;
-	uint64_t ms = 1 + (uint64_t)rand() % 5;
-
-	(void)http;
-	assert_true(second < SECONDS);
-	*c = (struct pk_http_call){ .fn = fn,
-				    .sink = request->sink,
-				    .arg = arg,
-				    .is_nomads = strstr(request->url, NOMAD) != NULL };
-	if (c->is_nomads) {
-		servers.nomads[second]++;
-		servers.nomads_leaders[second] +=
-			!strstr(request->url, "stale") && !strstr(request->url, "/status/leader");
-	} else {
-		servers.asked[second]++;
-		servers.leaders[second] +=
-			strcmp(method, "GET") != 0 || strstr(request->url, "consistent");
-	}
-	c->timer = pk_timer_new(servers.loop, answer, c);
-	make_answer(c, method, request->url);
-	if (wait && state_of(c->is_nomads) != AWAY) {
-		const uint64_t asked_ms = strtoul(wait + strlen("&wait="), NULL, 10) * 1000;
-
-		wait_among(c);
-		ms = asked_ms + (uint64_t)rand() % (asked_ms / 16);
-	}
-	pk_timer_set(c->timer, ms);
-	return c;
-}
-
-void pk_http_cancel(struct pk_http_call *call)
-{
-	if (call)
-		call_free(call);
-}
-
-/* Who waits at servers that go away hears of it at once, as of a connection that is cut. */
-static void go_one(bool is_nomads, enum servers state)
-{
-	*(is_nomads ? &servers.nomads_state : &servers.state) = state;
-	for (struct pk_http_call *c = servers.waiting; c && state == AWAY; c = c->next)
-		if (c->is_nomads == is_nomads)
-			pk_timer_set(c->timer, 1);
-}
-
-static void go(enum servers state)
-{
-	go_one(false, state);
-	go_one(true, state);
-}
 
 /* -- a node */
 
@@ -393,15 +206,6 @@ static void end(struct node *n)
 }
 
 /* -- the cluster */
-
-static unsigned int most(const unsigned int *counted, uint64_t from_ms)
-{
-	unsigned int found = 0;
-
-	for (size_t i = from_ms / 1000; i <= servers.loop->now / 1000; i++)
-		found = counted[i] > found ? counted[i] : found;
-	return found;
-}
 
 static bool consuls_are_well(const struct node *nodes)
 {
