@@ -69,8 +69,8 @@ static void add(struct steps *to, struct step step)
 static void next(struct pk_removal *r);
 
 /*
- * Notes that the token may not list or delete all that the node told. It harms nobody, and a cluster
- * may have said "status": false: the rest goes on.
+ * Notes that the token may not list or delete all that the node told. That harms nobody, and a
+ * cluster may have said "status": false: the rest goes on.
  */
 static void leave(struct pk_removal *r)
 {

@@ -44,7 +44,7 @@ enum pk_store_what {
 struct pk_store_question {
 	const char *prefix; /* ends with "/" */
 	enum pk_store_what what;
-	/* the node whose words to tenants are among the names; NULL: a store may name its own alone */
+	/* the node whose words to tenants are named, too; NULL: a store may name its own alone */
 	const char *told_by;
 	bool leaders;		    /* asks the leader, as a follower may lag */
 	struct pk_kv_wait *wait;    /* begun by the caller; NULL: the question doesn't wait */

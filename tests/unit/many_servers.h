@@ -20,7 +20,7 @@
 #include "own.h"
 #include "str.h"
 
-#define SECONDS 1000  /* that are counted */
+#define SECONDS 1000 /* that are counted */
 #define NOMAD	"http://192.0.2.2"
 #define VALUE	"eyJ9" /* of a document; what it says doesn't matter */
 #define INDEX	100    /* of all that the servers have */
