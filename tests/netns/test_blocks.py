@@ -264,7 +264,8 @@ def test_a_pool_beside_claims(cluster):
     beside = {**one.plugin_conf(), "pool": ["10.99.0.0/24"]}
     with pytest.raises(CniError) as refused:
         one.add("acme", "api", "web", conf=beside)
-    assert refused.value.code == 7 and "claim" in refused.value.details
+    assert refused.value.code == 7 and 'drop "pool", or "claim" from "blocks" of picketd.json' in refused.value.details
+    assert one.add("acme", "api", "web").address().startswith("10.64.")
     one.options.pool = ("10.99.0.0/24",)
     restart(cluster, one)
     assert "takes no new endpoint" in str(one.reasons("config"))

@@ -101,11 +101,12 @@ def test_settings_that_status_names(node):
 
 
 def is_kept_out(node, fix, **kw):
-    """ADD says the fix, as a job's author reads it."""
+    """ADD says the fix, as a job's author reads it; what it says."""
     with pytest.raises(CniError) as refused:
         node.add("acme", "api", "web", **kw)
     text = str(refused.value).replace('\\"', '"')
     assert fix in text, text
+    return text
 
 
 def conf(node, **more):
