@@ -8,7 +8,7 @@ import pytest
 from harness.shell import TREE, binary
 from test_check import FakeAgent, VERSION, install_plugin, put
 from test_fix_done import conf
-from test_fix_done_at_add import reload
+from test_fix_done_at_add import CLAIMS, reload
 from test_sock import cgroup  # noqa: F401 pylint: disable=unused-import
 
 
@@ -55,12 +55,12 @@ def test_a_network_without_a_pool(node):
 
 def test_a_pool_beside_claimed_blocks(node, consul):
     fix = 'drop "pool"'
-    node.start_picketd({"node": "n1", "nomad": None, "fabric": "routed", "consul": {"address": consul.address},
-                        "blocks": {"claim": True, "range": ["10.64.0.0/16"]}})
+    config = {**CLAIMS, "consul": {"address": consul.address}}
+    node.start_picketd(config)
     node.written()
     complains(node, fix)
     node.options.pool = ()
-    node.write_config()
+    reload(node, config)
     is_content(node, fix)
 
 
@@ -144,6 +144,7 @@ def test_no_plugin(node):
         complains(node, "copy picket-cni to /opt/cni/bin/picket")
     with open(target, "w", encoding="ascii") as file:
         file.write("#!/bin/sh\necho CNI host-local plugin v1.3.0\n")
+    os.chmod(target, 0o755)
     complains(node, "copy picket-cni to it")
     shutil.copy(binary("picket-cni"), target)
     is_content(node, "copy picket-cni")
