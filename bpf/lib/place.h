@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The budget of live flows: an endpoint owns node.flow_budget places in `places`. Nothing is
- * evicted: a place is taken where it is free, or where its flow is closed, expired or of an earlier
+ * evicted: a place is taken where it is free, or where its flow is done, expired or of an earlier
  * opening.
  *
  * The last 8 bytes of a place, {ports, protocol, zone}, are its lock: they are exchanged for the
@@ -23,7 +23,11 @@
 #define PK_PLACE_TRIES	 16384
 #define PK_PLACE_REST_US 25
 #define PK_PLACE_REVOKED 10 /* seconds that a revoked flow is kept for a revert */
-#define PK_PLACE_RESET	 1  /* seconds that a RST from outside may be contradicted */
+/*
+ * Seconds that a RST from outside may be contradicted, and that the acknowledgement of the second
+ * FIN may be on its way.
+ */
+#define PK_PLACE_CLOSED 1
 #define PK_PLACE_ANSWERED                                                                          \
 	2 /* seconds that an answered DNS question is kept where places are needed */
 #define PK_PLACE_OPENING                                                                           \
@@ -57,16 +61,19 @@ static __always_inline bool place_is_answered(const struct pk_flow_key *key,
 }
 
 /*
- * Returns whether a reset from outside is old enough: the endpoint has had time to say that it goes
- * on.
+ * Returns whether a connection is done, or was closed or reset long enough ago: before that, its
+ * last packet is awaited, which would be denied as a stranger's, or the endpoint may say that it
+ * goes on.
  */
-static __always_inline bool place_is_reset(const struct pk_flow_key *key,
-					   const struct pk_flow *flow, __u32 now)
+static __always_inline bool place_is_closed(const struct pk_flow_key *key,
+					    const struct pk_flow *flow, __u32 now)
 {
 	__u32 left = flow->expires - now;
 
-	return flow->state == PK_FLOW_RESET &&
-	       left < (flow_seconds(key, PK_FLOW_RESET) - PK_PLACE_RESET) * pk_hz;
+	if (flow->state != PK_FLOW_CLOSED && flow->state != PK_FLOW_RESET)
+		return false;
+	return (flow->state == PK_FLOW_CLOSED && flow->scale & PK_FLOW_DONE) ||
+	       left < (flow_seconds(key, flow->state) - PK_PLACE_CLOSED) * pk_hz;
 }
 
 /*
@@ -83,9 +90,8 @@ static __always_inline bool place_is_half_open(const struct pk_flow *flow, __u32
 static __always_inline bool place_is_over(const struct pk_flow_key *key, const struct pk_flow *flow,
 					  __u32 now)
 {
-	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED ||
-	    place_is_answered(key, flow, now) || place_is_reset(key, flow, now) ||
-	    place_is_half_open(flow, now))
+	if (pk_flow_expired(flow, now, pk_hz) || place_is_answered(key, flow, now) ||
+	    place_is_closed(key, flow, now) || place_is_half_open(flow, now))
 		return true;
 	/* The reason is read again, since one that is allowed anew has no such moment any more. */
 	if (flow->reason && now - READ_ONCE(flow->revoked) > PK_PLACE_REVOKED * pk_hz &&

@@ -11,8 +11,8 @@
 #define PK_PLACES_OUTSIDE(budget) ((budget) - (budget) / 4)
 
 /*
- * Makes the place of a connection that has just closed the next one that its owner looks at. One of
- * the last quarter ends no search from outside.
+ * Makes the place of a connection that is done the next one that its owner looks at. One of the
+ * last quarter ends no search from outside.
  */
 static __always_inline void flow_hint(const struct pk_flow *flow)
 {
@@ -42,25 +42,66 @@ static __always_inline bool flow_reset_waits(const struct pk_flow *flow, const s
 	       (flow->flags & PK_FLOW_WORLD && !(flow->scale & PK_FLOW_GOES_ON));
 }
 
-/* The packet is a FIN, if it is no RST. */
-static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
+/* Nothing more of the connection is awaited, so its place may be another's. */
+static __always_inline void flow_done(struct pk_flow *flow)
 {
+	flow->scale |= PK_FLOW_DONE;
+	flow_hint(flow);
+}
+
+static __always_inline void flow_reset(struct pk_flow *flow, const struct pk_pkt *pkt)
+{
+	/* Another CPU's write of scale may have gone over it. */
+	if (flow->state == PK_FLOW_OPEN)
+		flow->scale |= PK_FLOW_OPENED;
+	if (flow->state == PK_FLOW_CLOSED)
+		return;
+	if (flow_reset_waits(flow, pkt)) {
+		flow->state = PK_FLOW_RESET;
+		return;
+	}
+	flow->state = PK_FLOW_CLOSED;
+	flow_done(flow);
+}
+
+static __always_inline __u32 flow_ack(struct __sk_buff *skb, const struct pk_pkt *pkt)
+{
+	return pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, ack_seq));
+}
+
+/*
+ * Keeps which number acknowledges the FIN. Of the second one that doesn't acknowledge the first,
+ * none does: both ends closed at once, and two acknowledgements are on their way.
+ */
+static __always_inline void flow_fin(struct __sk_buff *skb, struct pk_flow *flow,
+				     const struct pk_pkt *pkt)
+{
+	__u32 at = pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, seq));
 	__u8 fins = PK_FLOW_FIN(0) | PK_FLOW_FIN(1);
 
-	if (pkt->tcp_flags & PK_TH_RST) {
-		/* Another CPU's write of scale may have gone over it. */
-		if (flow->state == PK_FLOW_OPEN)
-			flow->scale |= PK_FLOW_OPENED;
-		if (flow->state != PK_FLOW_CLOSED)
-			flow->state = flow_reset_waits(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
+	if (flow_is_unopened(flow) && flow_is_foreign(flow, pkt))
+		return; /* who doesn't hear the answer has nothing to close */
+	flow->flags |= PK_FLOW_FIN(pkt->role & 1);
+	if (flow->state == PK_FLOW_CLOSED)
+		return;
+	at += pkt->payload + 1;
+	if ((flow->flags & fins) != fins) {
+		flow->state = PK_FLOW_CLOSING;
 	} else {
-		if (flow_is_unopened(flow) && flow_is_foreign(flow, pkt))
-			return; /* who doesn't hear the answer has nothing to close */
-		flow->flags |= PK_FLOW_FIN(pkt->role & 1);
-		if (flow->state != PK_FLOW_CLOSED)
-			flow->state =
-				(flow->flags & fins) == fins ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
+		flow->state = PK_FLOW_CLOSED;
+		if (flow_ack(skb, pkt) != flow->awaited)
+			at = 0;
 	}
+	flow->awaited = at;
+}
+
+/* The last packet of a connection that both ends have closed acknowledges the second FIN. */
+static __always_inline void flow_last(struct __sk_buff *skb, struct pk_flow *flow,
+				      const struct pk_pkt *pkt)
+{
+	if (pkt->proto == IPPROTO_TCP && pkt->tcp_flags & PK_TH_ACK &&
+	    !(flow->scale & PK_FLOW_DONE) && flow->awaited && flow_ack(skb, pkt) == flow->awaited)
+		flow_done(flow);
 }
 
 /* An exchange whose initiator still sends two seconds after it began is a stream. */
@@ -85,9 +126,7 @@ static __always_inline bool flow_is_heard(struct __sk_buff *skb, const struct pk
 	if (pkt->role)
 		return !(pkt->tcp_flags & PK_TH_SYN) &&
 		       (pkt->payload || pkt->tcp_flags & PK_TH_FIN);
-	return flow->awaited &&
-	       pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, ack_seq)) ==
-		       flow->awaited;
+	return flow->awaited && flow_ack(skb, pkt) == flow->awaited;
 }
 
 /*
@@ -146,14 +185,17 @@ static __always_inline void flow_touch(struct __sk_buff *skb, struct pk_flow *fl
 	}
 	if (pkt->proto == IPPROTO_TCP && unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST)) &&
 	    !(pkt->flags & PK_PKT_STRAY)) {
-		flow_state_tcp(flow, pkt);
-		if (flow->state == PK_FLOW_CLOSED)
-			flow_hint(flow);
+		if (pkt->tcp_flags & PK_TH_RST)
+			flow_reset(flow, pkt);
+		else
+			flow_fin(skb, flow, pkt);
 		flow->expires = now + flow_seconds(key, flow->state) * pk_hz;
 		return;
 	}
 	if (unlikely(flow->state > PK_FLOW_CLOSING)) {
 		flow_contradict(skb, flow, pkt);
+		if (flow->state == PK_FLOW_CLOSED)
+			flow_last(skb, flow, pkt);
 		/*
 		 * After both FINs or a RST the time-out runs on, whatever packets are still on
 		 * their way.

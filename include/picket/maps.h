@@ -432,6 +432,7 @@ enum pk_flow_kind {
 #define PK_FLOW_UNSCALED (1u << 4) /* the outside end's SYN has no such option: neither does */
 #define PK_FLOW_GOES_ON	 (1u << 5) /* the endpoint has acknowledged something behind its SYN */
 #define PK_FLOW_OPENED	 (1u << 6) /* was PK_FLOW_OPEN, or had been but for a RST */
+#define PK_FLOW_DONE	 (1u << 7) /* CLOSED, by a RST or with its second FIN acknowledged */
 
 /*
  * A flow, and how CPUs share one that is PRIMARY.
@@ -486,7 +487,7 @@ struct pk_flow {
 			__u32 begun;	 /* jiffies, low 32 bits; of an alias, too */
 			union {
 				__u32 revoked; /* while reason is a denial: jiffies, since when */
-				__u32 awaited; /* else, TCP from outside: its answer's SYN's ack */
+				__u32 awaited; /* else, TCP: what acknowledges the SYN or FIN */
 			};
 			/*
 			 * TCP with somebody outside: the endpoint's last word on what it expects

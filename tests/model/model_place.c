@@ -50,14 +50,14 @@ bool is_unopened(const struct model_flow *f)
 	return f->state == PK_FLOW_NEW || (f->state == PK_FLOW_RESET && !f->open);
 }
 
-/* Its place may be another's: it is closed or over, or is so for whoever needs a place. */
+/* Its place may be another's: it is done or over, or is so for whoever needs a place. */
 bool flow_over(const struct model *m, const struct model_flow *f)
 {
 	int64_t idle = flow_lifetime(m, f) - (f->expires - m->now);
 
-	if (flow_expired(m, f) || f->state == PK_FLOW_CLOSED)
+	if (flow_expired(m, f) || f->done)
 		return true;
-	if (f->state == PK_FLOW_RESET && idle > SECONDS(1))
+	if ((f->state == PK_FLOW_CLOSED || f->state == PK_FLOW_RESET) && idle > SECONDS(1))
 		return true;
 	if (f->state == PK_FLOW_OPEN && is_dns(f) && idle > SECONDS(2))
 		return true;
