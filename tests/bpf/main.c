@@ -24,17 +24,17 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } subjects[] = {
-	SUBJECT(parse),		 SUBJECT(spoof),       SUBJECT(answer),	  SUBJECT(flow),
-	SUBJECT(policy),	 SUBJECT(limit),       SUBJECT(world),	  SUBJECT(nat),
-	SUBJECT(life),		 SUBJECT(judge),       SUBJECT(tap),	  SUBJECT(event),
-	SUBJECT(error),		 SUBJECT(whose),       SUBJECT(source),	  SUBJECT(asked),
-	SUBJECT(clock),		 SUBJECT(wire),	       SUBJECT(quote),	  SUBJECT(end),
-	SUBJECT(race),		 SUBJECT(fragment),    SUBJECT(uplink),	  SUBJECT(tuple),
-	SUBJECT(identification), SUBJECT(outside),     SUBJECT(remote),	  SUBJECT(dhcp),
-	SUBJECT(dhcp6),		 SUBJECT(undelivered), SUBJECT(host_tap), SUBJECT(overlay),
-	SUBJECT(wrap),		 SUBJECT(window),      SUBJECT(flood),	  SUBJECT(way),
-	SUBJECT(stranger),	 SUBJECT(opening),     SUBJECT(close),	  SUBJECT(hook),
-	SUBJECT(verifier),
+	SUBJECT(parse),	  SUBJECT(spoof),	   SUBJECT(answer),	 SUBJECT(flow),
+	SUBJECT(policy),  SUBJECT(limit),	   SUBJECT(world),	 SUBJECT(nat),
+	SUBJECT(life),	  SUBJECT(judge),	   SUBJECT(tap),	 SUBJECT(event),
+	SUBJECT(error),	  SUBJECT(whose),	   SUBJECT(source),	 SUBJECT(asked),
+	SUBJECT(clock),	  SUBJECT(wire),	   SUBJECT(quote),	 SUBJECT(end),
+	SUBJECT(last),	  SUBJECT(race),	   SUBJECT(fragment),	 SUBJECT(uplink),
+	SUBJECT(tuple),	  SUBJECT(identification), SUBJECT(outside),	 SUBJECT(remote),
+	SUBJECT(dhcp),	  SUBJECT(dhcp6),	   SUBJECT(undelivered), SUBJECT(host_tap),
+	SUBJECT(overlay), SUBJECT(wrap),	   SUBJECT(window),	 SUBJECT(flood),
+	SUBJECT(way),	  SUBJECT(stranger),	   SUBJECT(opening),	 SUBJECT(close),
+	SUBJECT(hook),	  SUBJECT(verifier),
 };
 
 static bool asked(int argc, char **argv, const char *option)

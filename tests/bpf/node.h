@@ -160,6 +160,7 @@ void cases_clock(void);
 void cases_wire(void);
 void cases_quote(void);
 void cases_end(void);
+void cases_last(void);
 void cases_undelivered(void);
 void cases_uplink(void);
 void cases_way(void);
