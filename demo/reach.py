@@ -6,6 +6,7 @@ from harness import Failed, wait_for
 
 PROTOCOLS = ("ping", "tcp")
 _WIRE = {"ping": "icmp", "tcp": "tcp"}
+PORT = 8080
 
 
 class Cell:
@@ -25,10 +26,17 @@ def denials(node, start):
     return [r for r in records if r.get("verdict") == "denied" and r["time"] >= start]
 
 
+def _is_probe(event, source, target, protocol):
+    """The source's question, not its word to whoever asked it."""
+    asked = event["destination"] or {}
+    return ((event["source"] or {}).get("ip") == source and asked.get("ip") == target
+            and event["protocol"] == _WIRE[protocol]
+            and (protocol != "tcp" or asked.get("port") == PORT))
+
+
 def reason(events, source, target, protocol):
     for event in reversed(events):
-        if ((event["source"] or {}).get("ip") == source and event["protocol"] == _WIRE[protocol]
-                and (event["destination"] or {}).get("ip") == target):
+        if _is_probe(event, source, target, protocol):
             return Cell("denied", event["reason"], event.get("policy") or event.get("kind") or "")
     return None
 
@@ -44,7 +52,7 @@ def table(node, guests, targets):
         for target, address in targets.items():
             if target != name:
                 for protocol in PROTOCOLS:
-                    words = [protocol, address] + (["8080"] if protocol == "tcp" else [])
+                    words = [protocol, address] + ([str(PORT)] if protocol == "tcp" else [])
                     asked[name, target, protocol] = guest.start(*words)
     cells = {key: guests[key[0]].wait(question, 60)[0] == "ok" for key, question in asked.items()}
     for key, reached in cells.items():
@@ -67,7 +75,7 @@ def table(node, guests, targets):
 
 def show(screen, cells):
     """A row a pair, a column a protocol."""
-    screen.say(f"{'from':<10} {'to':<10} {'ping':<26} {'tcp 8080'}")
+    screen.say(f"{'from':<10} {'to':<10} {'ping':<26} tcp {PORT}")
     for source, target in dict.fromkeys(key[:2] for key in cells):
         row = f"{source:<10} {target:<10} "
         for protocol in PROTOCOLS:
