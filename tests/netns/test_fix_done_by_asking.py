@@ -15,6 +15,7 @@ from test_fix_done_at_add import reload
 from test_fix_done_by_operator import complains, is_content
 from test_policy_consul import OPEN, Cli
 from test_services import PG, TO_PG
+from test_sock import cgroup  # noqa: F401 pylint: disable=unused-import
 
 ID = "7f3a21c4-0000-4000-8000-00000000000e"
 
@@ -171,6 +172,16 @@ def test_flows_that_nobody_may_read(node):
     assert "acme/api/web" in node.picket("flows").stdout
     node.start_picketd({"nomad": None})
     assert node.picket("flows").returncode == 0
+
+
+def test_a_cgroup_that_is_none(node, cgroup):  # noqa: F811
+    fix = "name the root of the unified hierarchy, /sys/fs/cgroup, or null"
+    for right in (None, cgroup.path):
+        node.start_picketd({"nomad": None, "cgroup": "/etc"})
+        complains(node, fix)
+        reload(node, {"nomad": None, "cgroup": right})
+        is_content(node, fix)
+        node.kill_picketd()
 
 
 def test_a_name_that_a_runtimes_endpoint_has(node):

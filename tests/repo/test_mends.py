@@ -133,6 +133,8 @@ POLICY = [
     ('say "family": "IPv6"', entry(icmps=[{"fields": [{"type": "RouterSolicitation"}]}]), entry(icmps=[{"fields": [{"type": "RouterSolicitation", "family": "IPv6"}]}])),
     ('say "family": "IPv4"', entry(icmps=[{"fields": [{"type": "Timestamp", "family": "IPv6"}]}]), entry(icmps=[{"fields": [{"type": "Timestamp", "family": "IPv4"}]}])),
     ('did you mean "nomad:job"?', key("nomad:jbo"), key("nomad:job")),
+    ('write "consul:service" or "meta:service"', key("nomad:service"), key("consul:service")),
+    ('write "consul:service" or "meta:service"', key("nomad:service"), key("meta:service")),
     ("name the addresses by toCIDR until then", rule(egress=[{"toFQDNs": [{"matchName": "a.example"}]}]), rule(egress=[{"toCIDR": ["192.0.2.1/32"]}])),
     ('add "nomad:namespace"', labels(job="x"), labels(job="x", **{"nomad:namespace": "acme"})),
     ("Kubernetes' labels don't exist here", key("k8s:app"), key("meta:app")),
@@ -449,6 +451,27 @@ def test_which_of_several_networks(tmp_path):
     taken, text = picket(tmp_path, "attach", "vm", "-tenant", "acme")
     assert not taken and "say which by -network" in text, text
     assert "install it in /opt/cni/bin" in picket(tmp_path, "attach", "vm", "-tenant", "acme", "-network", "a")[1]
+
+
+def test_a_configuration_that_is_not_there(tmp_path):
+    def ask(path):
+        return said([os.path.join(BUILD, "picketd"), "-root", tmp_path, "-config", path, "-print-config"], env={"PATH": os.environ["PATH"]})
+    taken, text = ask(tmp_path / "picketd.jsn")
+    assert not taken and "name a file or a directory that is there by -config" in text, text
+    assert ask(write(tmp_path / "picketd.json", {}))[0] and ask(tmp_path / "parts")[0] is False
+    (tmp_path / "parts").mkdir()
+    write(tmp_path / "parts/a.json", {"nomad": None})
+    assert ask(tmp_path / "parts")[0]
+
+
+def test_a_key_that_a_file_of_expectations_does_not_have(tmp_path):
+    world = {"endpoints": [{"name": "x/a", "labels": {"nomad:namespace": "x"}, "addresses": ["10.20.0.1"]}]}
+    row = {"from": "x/a", "to": "world:192.0.2.1", "port": "80/tcp", "verdict": "allow"}
+    file = write(tmp_path / "reach.json", {**world, "verbs": [row]})
+    taken, text = picket(tmp_path, "policy", "test", file)
+    assert not taken and (fix := "use one of: ") in text, text
+    known = text.split(fix)[1].split(", ")
+    assert "expect" in known and picket(tmp_path, "policy", "test", write(file, {**world, "expect": [row]}))[0]
 
 
 def test_which_store_a_command_asks(tmp_path):
