@@ -308,6 +308,7 @@ int pk_daemon_start(struct pk_daemon *d, const struct pk_config_args *args, stru
 	name_node(d);
 	make_parts(d);
 	daemon_start_sources(d, &daemon_all_sources);
+	pk_files_look(d->parts.files); /* whole, so that the first pass has the directory */
 	pk_records_look(d->parts.records);
 	pk_apply_now(d->parts.apply); /* what is wrong shows in status; it is tried again */
 	r = serve(d, err);

@@ -159,7 +159,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	pk_model_settings(d->parts.model, &d->config.settings);
 	pk_sync_resolv(d->parts.sync);
 	daemon_start_sources(d, &which);
-	pk_files_look(d->parts.files);
+	pk_files_begin(d->parts.files);
 	pk_upkeep_now(d->parts.upkeep);
 	pk_uplink_watch_soon(d->parts.uplinks);
 	pk_sockets_soon(d->parts.sockets);

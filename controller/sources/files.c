@@ -330,14 +330,17 @@ static void look(void *arg)
 	tell(f, any);
 }
 
-static void on_timer(void *arg)
+void pk_files_begin(struct pk_files *f)
 {
-	struct pk_files *f = arg;
-
 	if (pk_files_ahead_read(f->ahead))
 		pk_timer_set(f->timer, 0);
 	else
 		look(f);
+}
+
+static void on_timer(void *arg)
+{
+	pk_files_begin(arg);
 }
 
 enum todo { NOTHING, READ_IT, LOOK_LATER, LOOK_SOON };
@@ -449,7 +452,6 @@ struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const 
 	f->timer = pk_timer_new(loop, on_timer, f);
 	f->ahead = pk_files_ahead_new(&(struct pk_files_ahead_args){
 		.docs = docs, .directory = f->directory, .is_new = is_new, .arg = f });
-	look(f);
 	return f;
 }
 

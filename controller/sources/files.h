@@ -12,11 +12,14 @@
 
 struct pk_files;
 
-/* changed is called after a look that changed something. The first look is made at once. */
+/* changed is called after a look that changed something. The first look is its caller's to make. */
 struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,
 			      pk_loop_fn *changed, void *arg);
 void pk_files_free(struct pk_files *files);
-void pk_files_look(struct pk_files *files); /* looks now */
+/* Looks now, in one go: before the loop serves anybody, or where an answer waits for it. */
+void pk_files_look(struct pk_files *files);
+/* Looks at once where one turn is enough for what is new, else in several turns of the loop. */
+void pk_files_begin(struct pk_files *files);
 bool pk_files_has(const struct pk_files *files,
 		  const char *path); /* whether it was there at the last look */
 const struct pk_source *pk_files_source(const struct pk_files *files);

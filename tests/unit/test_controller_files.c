@@ -87,6 +87,7 @@ static int teardown(void **state)
 static void start(struct fixture *f)
 {
 	f->files = pk_files_new(f->loop, f->docs, f->dir, changed, f);
+	pk_files_look(f->files);
 }
 
 static const char *at(const struct fixture *f, const char *name)
@@ -349,12 +350,22 @@ static void put_many(const char *dir)
 	}
 }
 
+static void assert_many_turns(struct fixture *f)
+{
+	size_t turns = 0;
+
+	for (f->changes = 0; !f->changes; turns++)
+		event_base_loop(pk_loop_base(f->loop), EVLOOP_ONCE);
+	assert_int_equal(f->least, MANY);
+	/* A text that is read takes 16 of 1,024 that a turn has. */
+	assert_in_range(turns, MANY * 16 / PK_DOCS_TURN, 2 * MANY * 16 / PK_DOCS_TURN);
+}
+
 /* A directory of many files is read in many turns, and what it says is in force in one. */
 static void test_many_are_read_in_turns(void **state)
 {
 	struct fixture *f = *state;
 	own_str other = { 0 };
-	size_t turns = 0;
 
 	start(f);
 	pk_str_addf(&other, "%s/other", f->base);
@@ -362,11 +373,38 @@ static void test_many_are_read_in_turns(void **state)
 	put_many(other.text);
 	assert_int_equal(rmdir(f->dir), 0);
 	assert_int_equal(rename(other.text, f->dir), 0);
-	for (f->changes = 0; !f->changes; turns++)
-		event_base_loop(pk_loop_base(f->loop), EVLOOP_ONCE);
+	assert_many_turns(f);
+}
+
+/* So is another directory that a reload names; a start reads all at once. */
+static void test_another_directory_in_turns(void **state)
+{
+	struct fixture *f = *state;
+
+	put_many(f->dir);
+	f->files = pk_files_new(f->loop, f->docs, f->dir, changed, f);
+	assert_int_equal(pk_files_source(f->files)->state, PK_SOURCE_STARTING);
+	pk_files_begin(f->files);
+	assert_int_equal(pk_files_source(f->files)->state, PK_SOURCE_STARTING);
+	assert_many_turns(f);
+	assert_int_equal(pk_files_source(f->files)->state, PK_SOURCE_OK);
+	/* Nothing is new: one turn is enough. */
+	f->changes = 0;
+	pk_files_begin(f->files);
+	put(at(f, "z.json"), OTHER);
+	pk_files_begin(f->files);
+	assert_int_equal(f->changes, 1);
+	assert_int_equal(settle(f), MANY + 1);
+}
+
+static void test_a_start_reads_all_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	put_many(f->dir);
+	start(f);
+	assert_int_equal(f->changes, 1);
 	assert_int_equal(f->least, MANY);
-	/* A text that is read takes 16 of 1,024 that a turn has. */
-	assert_in_range(turns, MANY * 16 / PK_DOCS_TURN, 2 * MANY * 16 / PK_DOCS_TURN);
 }
 
 int main(void)
@@ -384,6 +422,8 @@ int main(void)
 		TEST(test_namesake_waits),
 		TEST(test_no_inotify),
 		TEST(test_many_are_read_in_turns),
+		TEST(test_another_directory_in_turns),
+		TEST(test_a_start_reads_all_at_once),
 	};
 
 	return cmocka_run_group_tests_name("controller: policy directory", tests, NULL, NULL);
