@@ -199,7 +199,8 @@ static bool is_kept(struct pk_docs *docs, const struct pk_docs_look *look, struc
 	return held != NULL;
 }
 
-static size_t remove_lacking(struct pk_docs *docs, const struct pk_docs_look *look,
+/* Removes or holds what the look lacks. Of documents in force it lacks so many. */
+static size_t remove_lacking(struct pk_docs *docs, const struct pk_docs_look *look, size_t lacking,
 			     const char *held, bool *any)
 {
 	size_t gone = 0;
@@ -207,7 +208,8 @@ static size_t remove_lacking(struct pk_docs *docs, const struct pk_docs_look *lo
 	for (size_t i = docs->n; i-- > 0;) {
 		struct pk_doc_entry *e = docs->list[i];
 
-		if (!pk_source_in(e->source, look->of))
+		/* Where none is lacking nobody is asked for each of thousands. */
+		if (!pk_source_in(e->source, look->of) || (!lacking && e->doc && !e->held))
 			continue;
 		if (look->has(look->arg, e->path)) {
 			*any |= docs_set_held(docs, e, NULL);
@@ -223,10 +225,8 @@ static size_t remove_lacking(struct pk_docs *docs, const struct pk_docs_look *lo
 	return gone;
 }
 
-static const char *why_held(struct pk_docs *docs, const struct pk_docs_look *look,
-			    struct pk_absence *a)
+static const char *why_held(const struct pk_docs_look *look, struct pk_absence *a)
 {
-	a->lacks = pk_docs_lacking(docs, look);
 	a->first = look->first;
 	a->behind = look->behind;
 	if (look->meant)
@@ -237,11 +237,14 @@ static const char *why_held(struct pk_docs *docs, const struct pk_docs_look *loo
 bool pk_docs_looked(struct pk_docs *docs, const struct pk_docs_look *look)
 {
 	struct past *past = docs_past(docs, look->of);
-	bool any = pk_docs_lacking(docs, look) && forget_moved(docs, look);
+	size_t lacking = pk_docs_lacking(docs, look), gone;
+	bool any = lacking && forget_moved(docs, look);
 	struct pk_absence a = pk_docs_absence(docs, look->of, look->now_ms);
-	const char *held = why_held(docs, look, &a);
-	size_t gone = remove_lacking(docs, look, held, &any);
+	const char *held;
 
+	a.lacks = any ? pk_docs_lacking(docs, look) : lacking;
+	held = why_held(look, &a);
+	gone = remove_lacking(docs, look, a.lacks, held, &any);
 	if (!held && !look->behind)
 		hear(docs, look);
 	past->gone = a.recent + gone;
