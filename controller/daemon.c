@@ -321,8 +321,10 @@ void pk_daemon_stop(struct pk_daemon *d)
 {
 	if (d->parts.events)
 		daemon_stop_sources(d, &daemon_all_sources);
-	if (d->parts.apply)
+	if (d->parts.apply) {
+		pk_apply_tell(d->parts.apply);
 		flush_writers(d);
+	}
 	pk_api_stop();
 	pk_scrape_free(PK_MOVE(d->parts.scrape, NULL));
 	pk_apply_free(d->parts.apply);

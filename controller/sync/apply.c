@@ -19,12 +19,13 @@
 #define AGAIN_MS 20
 #define HELD_NS	 2000000000ull /* a node lock held for longer is an error */
 /* so many passes without room are tried soon, as unused rule sets go */
-#define CROWDED	   4
-#define FULL_MS	   1000	    /* a pass over few endpoints is followed by one over all after this */
-#define NO_ROOM_MS 60000    /* until what doesn't fit is tried again */
-#define SLICE_NS   10000000 /* most time of one turn; between two turns the loop serves others */
-#define REST_MS	   2000	    /* after so long without a pass memory is given back to the kernel */
-#define BUSY_MS	   120000   /* the same while passes follow each other without an end */
+#define CROWDED	    4
+#define FULL_MS	    1000     /* a pass over few endpoints is followed by one over all after this */
+#define TOLD_A_TURN 1024     /* changes of documents; the next turn tells more */
+#define NO_ROOM_MS  60000    /* until what doesn't fit is tried again */
+#define SLICE_NS    10000000 /* most time of one turn; between two turns the loop serves others */
+#define REST_MS	    2000     /* after so long without a pass memory is given back to the kernel */
+#define BUSY_MS	    120000   /* the same while passes follow each other without an end */
 
 void pk_apply_note(struct pk_err *kept, int r, const struct pk_err *err, const char *what)
 {
@@ -53,13 +54,27 @@ static void tell_refused(struct pk_apply *a)
 	}
 }
 
-/* Writes into the journal which documents came, changed and went. */
-static void tell_changes(struct pk_apply *a)
+/* Writes into the journal which documents came, changed and went, at most so many. */
+static bool tell_some(struct pk_apply *a, size_t most)
 {
-	const struct pk_doc_change *c;
+	const struct pk_doc_change *c = NULL;
 
-	while ((c = pk_docs_change(a->args.docs)))
+	for (size_t i = 0; i < most && (c = pk_docs_change(a->args.docs)); i++)
 		pk_journal_document(a->args.journal, c);
+	return c;
+}
+
+void pk_apply_tell(struct pk_apply *a)
+{
+	tell_some(a, SIZE_MAX);
+}
+
+static void tell_changes(void *arg)
+{
+	struct pk_apply *a = arg;
+
+	if (tell_some(a, TOLD_A_TURN))
+		pk_timer_set(a->tell, 0);
 }
 
 /*
@@ -424,6 +439,7 @@ struct pk_apply *pk_apply_new(const struct pk_apply_args *args)
 	a->docs_untaken = a->settings_untaken = true;
 	a->acknowledge = pk_timer_new(args->loop, acknowledge, a);
 	a->pass = pk_timer_new(args->loop, on_pass, a);
+	a->tell = pk_timer_new(args->loop, tell_changes, a);
 	a->memory = pk_memory_new(args->loop, REST_MS, BUSY_MS);
 	a->pins = pk_timer_new(args->loop, apply_look_pins, a);
 	pk_timer_set(a->pins, APPLY_PINS_MS);
@@ -436,6 +452,7 @@ void pk_apply_free(struct pk_apply *a)
 	if (!a)
 		return;
 	apply_leave_tables(a);
+	pk_timer_free(a->tell);
 	pk_timer_free(a->pass);
 	pk_timer_free(a->acknowledge);
 	pk_memory_free(a->memory);

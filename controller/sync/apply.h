@@ -47,6 +47,8 @@ struct pk_apply_state {
 
 struct pk_apply *pk_apply_new(const struct pk_apply_args *args);
 void pk_apply_free(struct pk_apply *apply);
+/* Writes into the journal what of the documents' changes isn't there yet, before the end. */
+void pk_apply_tell(struct pk_apply *apply);
 const struct pk_apply_state *pk_apply_state(const struct pk_apply *apply);
 
 /* Keeps an error while r < 0, clears it else, and logs it when it is a new one. */

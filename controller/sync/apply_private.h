@@ -10,7 +10,7 @@
 struct pk_apply {
 	struct pk_apply_args args;
 	struct pk_apply_state state;
-	struct pk_timer *pass, *acknowledge, *pins;
+	struct pk_timer *pass, *acknowledge, *pins, *tell;
 	struct pk_memory *memory;
 	bool docs_changed, settings_changed;   /* changed since the last change that is in force */
 	bool docs_untaken, settings_untaken;   /* changed since a pass took them in */

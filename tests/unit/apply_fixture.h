@@ -226,8 +226,8 @@ static inline int teardown(void **state)
 	struct fixture *f = *state;
 	own_str command = { 0 };
 
-	pk_writer_flush(f->disk, pk_now_ns() + 1000000000);
-	pk_writer_flush(f->fsync, pk_now_ns() + 1000000000);
+	pk_writer_flush(f->disk, pk_now_ns() + 20000000000);
+	pk_writer_flush(f->fsync, pk_now_ns() + 20000000000);
 	pk_apply_free(f->apply);
 	pk_timer_free(f->tick);
 	pk_model_free(f->model);

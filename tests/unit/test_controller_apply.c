@@ -64,6 +64,39 @@ static void test_each_way_in_is_sliced(void **state)
 	assert_string_equal(fake.asked, "fff");
 }
 
+#define MANY 1500
+
+static void offer_many(struct fixture *f, char from)
+{
+	for (int i = 0; i < MANY; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/p/%c%d", from, i);
+		offer(f, path);
+	}
+}
+
+/* Thousands of changes are written down in several turns, each once, the last ones at the end. */
+static void test_many_changes_are_told_in_turns(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	offer_many(f, 'a');
+	assert_int_equal(pk_apply_now(f->apply), 0);
+	assert_in_range(journal, 1, MANY - 1);
+	while (journal < MANY)
+		turn(f);
+	for (int i = 0; i < 20; i++)
+		turn(f);
+	assert_int_equal(journal, MANY);
+	offer_many(f, 'b');
+	assert_int_equal(pk_apply_now(f->apply), 0);
+	assert_in_range(journal, MANY + 1, 2 * MANY - 1);
+	pk_apply_tell(f->apply);
+	assert_int_equal(journal, 2 * MANY);
+}
+
 static void in_the_third(void)
 {
 	if (fake.passes != 3)
@@ -172,6 +205,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_each_way_in_is_sliced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_changes_are_told_in_turns, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_a_change_between_two_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_error_between_two_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_lock_that_is_held, setup, teardown),

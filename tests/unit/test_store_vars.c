@@ -301,6 +301,37 @@ static void test_who_cannot_be_told(void **state)
 	pk_told_keys_free(k);
 }
 
+/* What changes all the time is written once in each_ms, and as it is then; other keys don't wait. */
+static void test_how_often_one_is_told(void **state)
+{
+	struct pk_told_keys *k = pk_told_keys_new("n1");
+	const char *key, *text;
+	uint64_t wait;
+
+	(void)state;
+	for (uint64_t now = 1000; now <= 3000; now += 100) {
+		char said[16];
+
+		snprintf(said, sizeof(said), "%lu", now);
+		pk_told_keys_want(k, "a/x/n1", said);
+		if (now == 2000)
+			pk_told_keys_want(k, "a/y/n1", "{}");
+		if (!pk_told_keys_next(k, now, 10000, &wait, &key, &text)) {
+			assert_int_equal(wait, 11000 - now);
+			continue;
+		}
+		assert_true(now == 1000 || now == 2000);
+		assert_string_equal(key, now == 1000 ? "a/x/n1" : "a/y/n1");
+		pk_told_keys_written(k, now);
+	}
+	assert_true(pk_told_keys_next(k, 11000, 10000, &wait, &key, &text));
+	assert_string_equal(text, "3000");
+	pk_told_keys_written(k, 11000);
+	assert_false(pk_told_keys_next(k, 30000, 10000, &wait, &key, &text));
+	assert_int_equal(wait, 0);
+	pk_told_keys_free(k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_a_value_that_changes_meanwhile),
 		cmocka_unit_test(test_too_long_texts),
 		cmocka_unit_test(test_who_cannot_be_told),
+		cmocka_unit_test(test_how_often_one_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
