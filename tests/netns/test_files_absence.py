@@ -1,10 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policy files that are gone: meant, or a directory that isn't what it was."""
+import concurrent.futures
 import os
+import signal
 
 import pytest
 from harness.shell import wait_for
 from test_picketd_absence import DENY, Pair, held, in_force, is_denied, policies, stored
+
+
+def clients(node):
+    """The CLI's processes that wait for picketd."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if b"delete" in words and node.root.encode() in words and words[0].endswith(b"/picket"):
+            found.append(pid)
+    return found
 
 
 def directory(node):
@@ -58,6 +74,22 @@ def test_policy_delete_is_a_word(node):
     wait_for(lambda: in_force(node) == set(), "all three")
     wait_for(pair.passes, "all three")
     assert held(node) == set()
+
+
+def test_policy_deletes_at_once_are_words(node):
+    """All files are gone in one look: without a word for each they would be held."""
+    for name in "abcdef":
+        node.policy(f"{name}.json", DENY)
+    node.start_picketd()
+    pair = Pair(node)
+    node.picketd.send_signal(signal.SIGSTOP)		# so that none goes before another
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        done = [pool.submit(node.picket, "policy", "delete", name, check=False) for name in "abcdef"]
+        wait_for(lambda: len(clients(node)) == 6, "all that ask where the directory is")
+        node.picketd.send_signal(signal.SIGCONT)
+        assert [d.result().returncode for d in done] == [0] * 6, [d.result().stderr for d in done]
+    assert in_force(node) == set() == held(node)
+    wait_for(pair.passes, "all of them")
 
 
 def test_policy_delete_without_picketd_is_a_word_too(node):
