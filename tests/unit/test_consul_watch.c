@@ -25,6 +25,7 @@ static struct fixture {
 	struct pk_consul *watch;
 	pk_store_fn *fn; /* of the question that waits; NULL: none does */
 	void *arg;
+	struct pk_store_question asked; /* the last one */
 	unsigned int changes;
 	size_t in_force; /* at the last change */
 } f;
@@ -32,8 +33,9 @@ static struct fixture {
 static struct pk_store_call *on_ask(struct pk_store *store, const struct pk_store_question *q,
 				    pk_store_fn *fn, void *arg, struct pk_err *err)
 {
-	(void)q, (void)err;
+	(void)err;
 	assert_null(f.fn);
+	f.asked = *q;
 	f.fn = fn;
 	f.arg = arg;
 	return (struct pk_store_call *)store;
@@ -89,6 +91,18 @@ static void answer(size_t n, const char *direction, uint64_t index)
 	pk_kvs_done(&kvs);
 }
 
+static void watch(const char *of)
+{
+	f.watch = pk_consul_new(&(struct pk_consul_args){ .loop = f.loop,
+							  .store = &f.store,
+							  .docs = f.docs,
+							  .of = of,
+							  .changed = on_changed,
+							  .confirmed = never,
+							  .meant = never });
+	pass(f.loop, 0);
+}
+
 static int setup(void **state)
 {
 	static const struct pk_store_ops ops = {
@@ -101,14 +115,7 @@ static int setup(void **state)
 	f = (struct fixture){ .loop = pk_loop_new() };
 	f.store = (struct pk_store){ .ops = &ops, .prefix = prefix };
 	f.docs = pk_docs_new(NULL);
-	f.watch = pk_consul_new(&(struct pk_consul_args){ .loop = f.loop,
-							  .store = &f.store,
-							  .docs = f.docs,
-							  .of = "consul/operator",
-							  .changed = on_changed,
-							  .confirmed = never,
-							  .meant = never });
-	pass(f.loop, 0);
+	watch("consul/operator");
 	return 0;
 }
 
@@ -188,6 +195,19 @@ static void test_what_is_half_read_is_left(void **state)
 	assert_int_equal(f.in_force, FEW);
 }
 
+/* What one tenant writes is received up to his budget, and no further; the operator's has its own. */
+static void test_whose_budget_is_asked_for(void **state)
+{
+	(void)state;
+	assert_true(f.asked.cap == PK_CONSUL_BODY_MAX && f.asked.budget.keys == PK_CONSUL_KEYS_MAX);
+	pk_consul_free(f.watch);
+	watch("consul/tenant/acme");
+	assert_non_null(strstr(f.asked.prefix, "/tenants/acme/"));
+	assert_int_equal(f.asked.cap, PK_TENANT_BODY_MAX);
+	assert_int_equal(f.asked.budget.keys, PK_TENANT_KEYS_MAX);
+	assert_int_equal(f.asked.budget.text, PK_TENANT_TEXT_MAX);
+}
+
 /* An outage that begins while no question waits, as while an answer is read, is that of the next. */
 static void test_an_outage_while_reading(void **state)
 {
@@ -262,6 +282,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_are_read_in_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_few_are_read_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_half_read_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whose_budget_is_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_outage_while_reading, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_offer_takes_what_was_read, setup, teardown),
 	};
