@@ -89,7 +89,7 @@ def test_an_old_block_stays_while_an_endpoint_has_an_address_of_it(node):
     wait_for(lambda: pools(node) == {"10.60.0.0/16"}, "the old one's end, with its last endpoint")
 
 
-@pytest.mark.parametrize("one, two, strict", (("tenant", "deny", "deny"), ("open", "tenant", "tenant")))
+@pytest.mark.parametrize("one, two, strict", (("tenant", "deny", "deny"), ("open", "tenant", "tenant"), ("deny", "tenant", "deny"), ("tenant", "open", "tenant")))
 def test_two_baselines_are_refused(node, one, two, strict):
     """The stricter one holds for what is there; the other's network takes no endpoint."""
     node.options.conf["baseline"] = one
