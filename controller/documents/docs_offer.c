@@ -80,9 +80,12 @@ static bool still_refused(const struct pk_docs *docs, const struct pk_doc_entry 
 static bool has_too_many(const struct pk_docs *docs, const struct pk_doc_entry *e,
 			 const struct pk_document *doc)
 {
-	size_t others = docs_rules_of(docs->rules, e->source) - (e->doc ? e->doc->n_rules : 0);
+	size_t others;
 
-	return pk_source_namespace(e->source) && others + doc->n_rules > PK_TENANT_RULES_MAX;
+	if (!pk_source_namespace(e->source))
+		return false;
+	others = docs_rules_of(docs->rules, e->source) - (e->doc ? e->doc->n_rules : 0);
+	return others + doc->n_rules > PK_TENANT_RULES_MAX;
 }
 
 static void refuse_too_many(struct pk_doc_entry *e, const struct pk_document *doc)
