@@ -110,6 +110,61 @@ static void schema_plugin_and_documentation_agree(void **state)
 	assert_int_equal(n, 21);
 }
 
+static void parse(const char *text, struct cni_conf *conf)
+{
+	struct pk_err err = { 0 };
+
+	if (cni_conf_parse(text, strlen(text), CNI_ADD, conf, &err) < 0)
+		fail_msg("%s: %s", text, err.text);
+}
+
+/* The values alone: nothing of where they are kept, nor whether they were said. */
+static struct cni_conf values_of(const struct cni_conf *conf)
+{
+	struct cni_conf values = *conf;
+
+	assert_string_equal(conf->root, "/");
+	values.doc = NULL;
+	values.name = values.root = NULL;
+	values.has_baseline = false;
+	return values;
+}
+
+/* What an editor shows as a key's default is what the plugin takes where the key isn't there. */
+static void defaults_are_in_step(void **state)
+{
+	own_json *doc = load("examples/conflist.schema.json");
+	const struct pk_json *keys = pk_json_first(pk_json_get(
+		pk_json_get(pk_json_get(pk_json_root(doc), "$defs"), "picket"), "properties"));
+	PK_OWN(cni_conf_done) struct cni_conf without = { 0 };
+	size_t n = 0;
+
+	(void)state;
+	parse("{\"cniVersion\":\"1.0.0\",\"name\":\"p\"}", &without);
+	for (const struct pk_json *k = keys; k; k = pk_json_next(k)) {
+		const struct pk_json *value = pk_json_get(k, "default");
+		PK_OWN(cni_conf_done) struct cni_conf with = { 0 };
+		struct cni_conf is, was = values_of(&without);
+		own_str text = { 0 };
+		struct pk_jw w = { .out = &text };
+
+		if (!value || pk_json_type(value) == PK_JSON_ARRAY)
+			continue;
+		n++;
+		pk_jw_open(&w, NULL, '{');
+		pk_jw_string(&w, "cniVersion", "1.0.0");
+		pk_jw_string(&w, "name", "p");
+		pk_jw_value(&w, pk_json_key(k), value);
+		pk_jw_close(&w, '}');
+		parse(text.text, &with);
+		is = values_of(&with);
+		if (memcmp(&is, &was, sizeof(is)) != 0)
+			fail_msg("%s: not what is taken without it; fix: cni_conf.c's default",
+				 pk_json_key(k));
+	}
+	assert_int_equal(n, 9);
+}
+
 static void the_schema_is_in_step(void **state)
 {
 	size_t len = 0;
@@ -127,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_example_is_accepted),
 		cmocka_unit_test(schema_plugin_and_documentation_agree),
+		cmocka_unit_test(defaults_are_in_step),
 		cmocka_unit_test(the_schema_is_in_step),
 	};
 
