@@ -272,19 +272,19 @@ static void test_behind(void **state)
 	assert_string_equal(in_force(f), "");
 }
 
-/* A document that another file has now was moved, however many were. */
+/* A document that another file has now was moved, however many were; one beside them is gone. */
 static void test_moved(void **state)
 {
-	static const char *const places[] = { "/p/a", "/p/b", "/q/A", "/q/B" };
+	static const char *const places[] = { "/p/a", "/p/b", "/p/c", "/q/A", "/q/B" };
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < PK_ARRAY_LEN(places); i++) {
 		const struct pk_doc_origin origin = { .source = "file", .path = places[i] };
 		own_str text = { 0 };
 
-		if (i == 2)
+		if (i == 3)
 			in_force(f);
-		pk_str_addf(&text, "{\"name\": \"%zu\", \"rules\": [" DENY "]}", i % 2);
+		pk_str_addf(&text, "{\"name\": \"%zu\", \"rules\": [" DENY "]}", i % 3);
 		pk_docs_offer(f->docs, &origin, text.text, text.len);
 	}
 	assert_true(look(f, "AB"));
