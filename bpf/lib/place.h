@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The budget of live flows: an endpoint owns node.flow_budget places in `places`. Nothing is
- * evicted: a place is taken where it is free, or where its flow is done, expired or of an earlier
+ * evicted: a place is taken where it is free, or where its flow is closed, expired or of an earlier
  * opening.
  *
  * The last 8 bytes of a place, {ports, protocol, zone}, are its lock: they are exchanged for the
@@ -14,20 +14,18 @@
 #include "lib/touch.h"
 
 /*
- * How many places a new flow looks at, each some 60 ns: all of them, up to this many. The search
- * starts where a connection was seen to close, else where the last search ended, so it is short
- * while some are free. A search that found none bars the next ones for PK_PLACE_REST_US for each
- * place that it looked at: a full endpoint's new flows cost nobody more than a four-hundredth of a
- * processor.
+ * How many places a new flow looks at, each some 60 ns: first those near where the last search
+ * ended, so it is short while some are free. Where none is, all of them, up to this many, beginning
+ * with the one whose connection closed last. A search that found none bars the next ones for
+ * PK_PLACE_REST_US for each place that it looked at: a full endpoint's new flows cost nobody more
+ * than a four-hundredth of a processor.
  */
 #define PK_PLACE_TRIES	 16384
+#define PK_PLACE_NEAR	 32
 #define PK_PLACE_REST_US 25
 #define PK_PLACE_REVOKED 10 /* seconds that a revoked flow is kept for a revert */
-/*
- * Seconds that a RST from outside may be contradicted, and that the acknowledgement of the second
- * FIN may be on its way.
- */
-#define PK_PLACE_CLOSED 1
+#define PK_PLACE_RESET	 1  /* seconds that a RST from outside may be contradicted */
+#define PK_PLACE_CLOSED	 1  /* seconds that a closed connection's last packet may take */
 #define PK_PLACE_ANSWERED                                                                          \
 	2 /* seconds that an answered DNS question is kept where places are needed */
 #define PK_PLACE_OPENING                                                                           \
@@ -61,19 +59,16 @@ static __always_inline bool place_is_answered(const struct pk_flow_key *key,
 }
 
 /*
- * Returns whether a connection is done, or was closed or reset long enough ago: before that, its
- * last packet is awaited, which would be denied as a stranger's, or the endpoint may say that it
- * goes on.
+ * Returns whether a reset from outside is old enough: the endpoint has had time to say that it goes
+ * on.
  */
-static __always_inline bool place_is_closed(const struct pk_flow_key *key,
-					    const struct pk_flow *flow, __u32 now)
+static __always_inline bool place_is_reset(const struct pk_flow_key *key,
+					   const struct pk_flow *flow, __u32 now)
 {
 	__u32 left = flow->expires - now;
 
-	if (flow->state != PK_FLOW_CLOSED && flow->state != PK_FLOW_RESET)
-		return false;
-	return (flow->state == PK_FLOW_CLOSED && flow->scale & PK_FLOW_DONE) ||
-	       left < (flow_seconds(key, flow->state) - PK_PLACE_CLOSED) * pk_hz;
+	return flow->state == PK_FLOW_RESET &&
+	       left < (flow_seconds(key, PK_FLOW_RESET) - PK_PLACE_RESET) * pk_hz;
 }
 
 /*
@@ -90,8 +85,9 @@ static __always_inline bool place_is_half_open(const struct pk_flow *flow, __u32
 static __always_inline bool place_is_over(const struct pk_flow_key *key, const struct pk_flow *flow,
 					  __u32 now)
 {
-	if (pk_flow_expired(flow, now, pk_hz) || place_is_answered(key, flow, now) ||
-	    place_is_closed(key, flow, now) || place_is_half_open(flow, now))
+	if (pk_flow_expired(flow, now, pk_hz) || flow->state == PK_FLOW_CLOSED ||
+	    place_is_answered(key, flow, now) || place_is_reset(key, flow, now) ||
+	    place_is_half_open(flow, now))
 		return true;
 	/* The reason is read again, since one that is allowed anew has no such moment any more. */
 	if (flow->reason && now - READ_ONCE(flow->revoked) > PK_PLACE_REVOKED * pk_hz &&
@@ -100,13 +96,34 @@ static __always_inline bool place_is_over(const struct pk_flow_key *key, const s
 	return !flow_alive(flow, 0) || !flow_alive(flow, 1);
 }
 
+/*
+ * Returns whether the connection closed so lately that its last packet, which acknowledges the
+ * second FIN, may be on its way: without its flow that is a stranger's.
+ */
+static __always_inline bool place_closes(const struct pk_flow_key *key, const struct pk_flow *flow,
+					 __u32 now)
+{
+	__u32 left = flow->expires - now;
+
+	return flow->state == PK_FLOW_CLOSED && !pk_flow_expired(flow, now, pk_hz) &&
+	       left >= (flow_seconds(key, PK_FLOW_CLOSED) - PK_PLACE_CLOSED) * pk_hz;
+}
+
+/* Says how needed a place is. */
+enum place_need {
+	PLACE_ANY,    /* there may be a better one than what closed a moment ago */
+	PLACE_NEEDED, /* what is over will do */
+};
+
 /* Returns whether the flow of this place, whose key is in s->old, still holds it. */
-static __always_inline bool place_held(struct pk_scratch *s, __u32 index, __u32 now)
+static __always_inline bool place_held(struct pk_scratch *s, __u32 index, enum place_need need,
+				       __u32 now)
 {
 	const struct pk_flow *flow = bpf_map_lookup_elem(&flows, &s->old);
 
 	return flow && flow->kind == PK_FLOW_PRIMARY && flow->place == index &&
-	       !place_is_over(&s->old, flow, now);
+	       (!place_is_over(&s->old, flow, now) ||
+		(need == PLACE_ANY && place_closes(&s->old, flow, now)));
 }
 
 /* Deletes a flow that came to its end, if it still is this place's. */
@@ -120,7 +137,7 @@ static __always_inline void place_clear(struct pk_scratch *s, __u32 index)
 
 /* Claims a place for the flow of key, where the place is free or its flow is over. */
 static __always_inline bool place_try(struct pk_scratch *s, const struct pk_flow_key *key,
-				      __u32 index, __u32 now)
+				      __u32 index, enum place_need need, __u32 now)
 {
 	struct pk_flow_key *place = bpf_map_lookup_elem(&places, &index);
 	__u64 seen;
@@ -130,7 +147,7 @@ static __always_inline bool place_try(struct pk_scratch *s, const struct pk_flow
 	seen = READ_ONCE(*place_word(place));
 	if (seen) {
 		s->old = *place;
-		if (s->old.zone || place_held(s, index, now))
+		if (s->old.zone || place_held(s, index, need, now))
 			return false;
 	}
 	PK_STALL(PLACE_LOOKED);
@@ -164,13 +181,14 @@ struct place_search {
 	__u32 start;  /* the first place that is looked at, below budget */
 	__u32 now;
 	__u32 found; /* index + 1 */
+	enum place_need need;
 };
 
 static int place_step(__u32 i, struct place_search *search)
 {
 	__u32 index = search->first + (search->start + i) % search->budget;
 
-	if (!place_try(search->s, &search->s->key, index, search->now))
+	if (!place_try(search->s, &search->s->key, index, search->need, search->now))
 		return 0;
 	search->found = index + 1;
 	return 1;
@@ -220,7 +238,7 @@ static __always_inline bool place_move(struct place_drain *d, struct pk_flow_key
 	bool moved;
 
 	d->low++;
-	if (!place_try(s, &s->moved, low, d->now))
+	if (!place_try(s, &s->moved, low, PLACE_NEEDED, d->now))
 		return false;
 	flow = bpf_map_lookup_elem(&flows, &s->moved);
 	moved = flow && flow->kind == PK_FLOW_PRIMARY &&
@@ -242,7 +260,8 @@ static int place_drain_step(__u32 i, struct place_drain *d)
 		return 1;
 	d->s->moved = *place;
 	d->s->old = d->s->moved;
-	if (*place_word(place) && (d->s->moved.zone || place_held(d->s, index, d->now)) &&
+	if (*place_word(place) &&
+	    (d->s->moved.zone || place_held(d->s, index, PLACE_NEEDED, d->now)) &&
 	    !place_move(d, place, index))
 		return 0;
 	__sync_val_compare_and_swap(&d->b->tokens[PK_BUCKET_TOP], top, top - 1);
@@ -266,17 +285,37 @@ static __always_inline bool place_fits(struct pk_bucket *b, const struct place_s
 	return b->tokens[PK_BUCKET_TOP] <= search->budget;
 }
 
-/* The next search starts where this one ended: flows that began one after another also end so. */
+/* Looks at so many places from one on, unless one is found. */
+static __always_inline void place_walk(struct place_search *search, __u64 start, __u32 places_,
+				       enum place_need need)
+{
+	if (search->found)
+		return;
+	search->start = (__u32)start % search->budget;
+	search->need = need;
+	bpf_loop(places_, place_step, search, 0);
+}
+
+/*
+ * The next search starts where this one ended: flows that began one after another also end so, and
+ * what closed a moment ago is looked at last.
+ */
 static __always_inline __u32 place_search(struct pk_bucket *b, struct place_search *search,
 					  enum pk_dir begun)
 {
+	__u32 near, all;
+
 	if (begun == PK_INGRESS)
 		search->budget = PK_PLACES_OUTSIDE(search->budget);
-	search->start = (__u32)b->tokens[PK_BUCKET_PLACE] % search->budget;
-	bpf_loop(place_tries(search->budget), place_step, search, 0);
-	b->tokens[PK_BUCKET_PLACE] =
-		search->found ? search->found - search->first
-			      : (search->start + place_tries(search->budget)) % search->budget;
+	near = search->budget < PK_PLACE_NEAR ? search->budget : PK_PLACE_NEAR;
+	all = place_tries(search->budget);
+	place_walk(search, b->tokens[PK_BUCKET_PLACE], near, PLACE_ANY);
+	place_walk(search, b->tokens[PK_BUCKET_PLACE], near, PLACE_NEEDED);
+	place_walk(search, b->tokens[PK_BUCKET_CLOSED], all, PLACE_NEEDED);
+	if (search->found)
+		b->tokens[PK_BUCKET_PLACE] = search->found - search->first;
+	else
+		b->tokens[PK_BUCKET_CLOSED] = (search->start + all) % search->budget;
 	return search->found;
 }
 

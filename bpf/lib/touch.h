@@ -11,8 +11,8 @@
 #define PK_PLACES_OUTSIDE(budget) ((budget) - (budget) / 4)
 
 /*
- * Makes the place of a connection that is done the next one that its owner looks at. One of the
- * last quarter ends no search from outside.
+ * Tells its owner of the place of a connection that has just closed, for when no other is near. One
+ * of the last quarter ends no rest of searches from outside.
  */
 static __always_inline void flow_hint(const struct pk_flow *flow)
 {
@@ -24,7 +24,7 @@ static __always_inline void flow_hint(const struct pk_flow *flow)
 	if (!n || !b)
 		return;
 	place = flow->place - owner * n->flow_budget;
-	b->tokens[PK_BUCKET_PLACE] = place;
+	b->tokens[PK_BUCKET_CLOSED] = place;
 	b->tokens[PK_BUCKET_FULL + PK_EGRESS] = 0;
 	if (place < PK_PLACES_OUTSIDE(b->tokens[PK_BUCKET_TOP]))
 		b->tokens[PK_BUCKET_FULL + PK_INGRESS] = 0;
@@ -42,66 +42,25 @@ static __always_inline bool flow_reset_waits(const struct pk_flow *flow, const s
 	       (flow->flags & PK_FLOW_WORLD && !(flow->scale & PK_FLOW_GOES_ON));
 }
 
-/* Nothing more of the connection is awaited, so its place may be another's. */
-static __always_inline void flow_done(struct pk_flow *flow)
+/* The packet is a FIN, if it is no RST. */
+static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
 {
-	flow->scale |= PK_FLOW_DONE;
-	flow_hint(flow);
-}
-
-static __always_inline void flow_reset(struct pk_flow *flow, const struct pk_pkt *pkt)
-{
-	/* Another CPU's write of scale may have gone over it. */
-	if (flow->state == PK_FLOW_OPEN)
-		flow->scale |= PK_FLOW_OPENED;
-	if (flow->state == PK_FLOW_CLOSED)
-		return;
-	if (flow_reset_waits(flow, pkt)) {
-		flow->state = PK_FLOW_RESET;
-		return;
-	}
-	flow->state = PK_FLOW_CLOSED;
-	flow_done(flow);
-}
-
-static __always_inline __u32 flow_ack(struct __sk_buff *skb, const struct pk_pkt *pkt)
-{
-	return pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, ack_seq));
-}
-
-/*
- * Keeps which number acknowledges the FIN. Of the second one that doesn't acknowledge the first,
- * none does: both ends closed at once, and two acknowledgements are on their way.
- */
-static __always_inline void flow_fin(struct __sk_buff *skb, struct pk_flow *flow,
-				     const struct pk_pkt *pkt)
-{
-	__u32 at = pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, seq));
 	__u8 fins = PK_FLOW_FIN(0) | PK_FLOW_FIN(1);
 
-	if (flow_is_unopened(flow) && flow_is_foreign(flow, pkt))
-		return; /* who doesn't hear the answer has nothing to close */
-	flow->flags |= PK_FLOW_FIN(pkt->role & 1);
-	if (flow->state == PK_FLOW_CLOSED)
-		return;
-	at += pkt->payload + 1;
-	if ((flow->flags & fins) != fins) {
-		flow->state = PK_FLOW_CLOSING;
+	if (pkt->tcp_flags & PK_TH_RST) {
+		/* Another CPU's write of scale may have gone over it. */
+		if (flow->state == PK_FLOW_OPEN)
+			flow->scale |= PK_FLOW_OPENED;
+		if (flow->state != PK_FLOW_CLOSED)
+			flow->state = flow_reset_waits(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
 	} else {
-		flow->state = PK_FLOW_CLOSED;
-		if (flow_ack(skb, pkt) != flow->awaited)
-			at = 0;
+		if (flow_is_unopened(flow) && flow_is_foreign(flow, pkt))
+			return; /* who doesn't hear the answer has nothing to close */
+		flow->flags |= PK_FLOW_FIN(pkt->role & 1);
+		if (flow->state != PK_FLOW_CLOSED)
+			flow->state =
+				(flow->flags & fins) == fins ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
 	}
-	flow->awaited = at;
-}
-
-/* The last packet of a connection that both ends have closed acknowledges the second FIN. */
-static __always_inline void flow_last(struct __sk_buff *skb, struct pk_flow *flow,
-				      const struct pk_pkt *pkt)
-{
-	if (pkt->proto == IPPROTO_TCP && pkt->tcp_flags & PK_TH_ACK &&
-	    !(flow->scale & PK_FLOW_DONE) && flow->awaited && flow_ack(skb, pkt) == flow->awaited)
-		flow_done(flow);
 }
 
 /* An exchange whose initiator still sends two seconds after it began is a stream. */
@@ -126,7 +85,9 @@ static __always_inline bool flow_is_heard(struct __sk_buff *skb, const struct pk
 	if (pkt->role)
 		return !(pkt->tcp_flags & PK_TH_SYN) &&
 		       (pkt->payload || pkt->tcp_flags & PK_TH_FIN);
-	return flow->awaited && flow_ack(skb, pkt) == flow->awaited;
+	return flow->awaited &&
+	       pk_window_number(skb, pkt->l4_off + offsetof(struct tcphdr, ack_seq)) ==
+		       flow->awaited;
 }
 
 /*
@@ -172,6 +133,7 @@ static __always_inline void flow_touch(struct __sk_buff *skb, struct pk_flow *fl
 				       __u32 now)
 {
 	__u32 role = pkt->role & 1, expires;
+	__u8 was = flow->state;
 
 	flow->packets[role]++;
 	flow->bytes[role] += skb->len;
@@ -185,17 +147,16 @@ static __always_inline void flow_touch(struct __sk_buff *skb, struct pk_flow *fl
 	}
 	if (pkt->proto == IPPROTO_TCP && unlikely(pkt->tcp_flags & (PK_TH_FIN | PK_TH_RST)) &&
 	    !(pkt->flags & PK_PKT_STRAY)) {
-		if (pkt->tcp_flags & PK_TH_RST)
-			flow_reset(flow, pkt);
-		else
-			flow_fin(skb, flow, pkt);
+		flow_state_tcp(flow, pkt);
+		if (flow->state == was && was > PK_FLOW_CLOSING)
+			return; /* another FIN or RST prolongs nothing */
+		if (flow->state == PK_FLOW_CLOSED)
+			flow_hint(flow);
 		flow->expires = now + flow_seconds(key, flow->state) * pk_hz;
 		return;
 	}
 	if (unlikely(flow->state > PK_FLOW_CLOSING)) {
 		flow_contradict(skb, flow, pkt);
-		if (flow->state == PK_FLOW_CLOSED)
-			flow_last(skb, flow, pkt);
 		/*
 		 * After both FINs or a RST the time-out runs on, whatever packets are still on
 		 * their way.

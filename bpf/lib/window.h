@@ -77,7 +77,7 @@ static __always_inline void window_syn(struct __sk_buff *skb, const struct pk_pk
 				(flow->scale & ~PK_FLOW_UNSCALED) | (scale & PK_FLOW_UNSCALED);
 		return;
 	}
-	flow->scale = (scale & PK_FLOW_SHIFT) | (flow->scale & (PK_FLOW_OPENED | PK_FLOW_DONE)) |
+	flow->scale = (scale & PK_FLOW_SHIFT) | (flow->scale & PK_FLOW_OPENED) |
 		      (pkt->tcp_flags & PK_TH_ACK ? flow->scale & PK_FLOW_UNSCALED : 0);
 	if (pkt->role)
 		flow->awaited =

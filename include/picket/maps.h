@@ -432,7 +432,6 @@ enum pk_flow_kind {
 #define PK_FLOW_UNSCALED (1u << 4) /* the outside end's SYN has no such option: neither does */
 #define PK_FLOW_GOES_ON	 (1u << 5) /* the endpoint has acknowledged something behind its SYN */
 #define PK_FLOW_OPENED	 (1u << 6) /* was PK_FLOW_OPEN, or had been but for a RST */
-#define PK_FLOW_DONE	 (1u << 7) /* CLOSED, by a RST or with its second FIN acknowledged */
 
 /*
  * A flow, and how CPUs share one that is PRIMARY.
@@ -487,7 +486,7 @@ struct pk_flow {
 			__u32 begun;	 /* jiffies, low 32 bits; of an alias, too */
 			union {
 				__u32 revoked; /* while reason is a denial: jiffies, since when */
-				__u32 awaited; /* else, TCP: what acknowledges the SYN or FIN */
+				__u32 awaited; /* else, TCP from outside: its answer's SYN's ack */
 			};
 			/*
 			 * TCP with somebody outside: the endpoint's last word on what it expects
@@ -591,6 +590,7 @@ enum pk_bucket_kind {
 	PK_BUCKET_TOP = 11,	    /* no flow is from here on; above the budget: that shrank */
 	PK_BUCKET_EVENTS_LOST = 12, /* a count: events that were lost since ADD */
 	PK_BUCKET_EVENTS_TOLD = 13, /* a count: how many of these an event has told of */
+	PK_BUCKET_CLOSED = 14,	    /* a cursor: whose connection closed last */
 	PK_BUCKET_COUNT = 16,
 };
 struct pk_bucket {

@@ -178,12 +178,12 @@ static void hint(void)
 	node_reset();
 	passes(p);
 	get(&p);
-	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
+	node_bucket_set(1, PK_BUCKET_CLOSED, 77, 0);
 	passes(pkt_v4(WHO_A, WHO_B, TCP(40000, 80, FIN | ACK)));
-	check("a half-closed connection isn't looked at", node_bucket(1, PK_BUCKET_PLACE) == 77);
+	check("a half-closed connection isn't looked at", node_bucket(1, PK_BUCKET_CLOSED) == 77);
 	passes(pkt_v4(WHO_A, WHO_B, TCP(40000, 80, RST)));
 	check("the place of a closed one is",
-	      node_bucket(1, PK_BUCKET_PLACE) == f.place - NODE_BUDGET);
+	      node_bucket(1, PK_BUCKET_CLOSED) == f.place - NODE_BUDGET);
 }
 
 /* The time-out was written so many jiffies ago. */

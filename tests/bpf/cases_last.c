@@ -1,201 +1,139 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The last packet of a connection that both ends have closed acknowledges the second FIN. Until it
- * came the place is nobody else's, for a second.
+ * The last packet of a connection acknowledges the second FIN. Its flow is there for it, unless
+ * places are needed.
  */
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <string.h>
 
 #include "tests/bpf/world.h"
 
-#define ACK_A 701 /* what A acknowledges before B's FIN, and where that stands */
-#define ACK_B 101 /* likewise of B */
-
-static struct pkt a_says(uint8_t flags, uint32_t seq, uint32_t ack)
+static void a_says(const char *text, uint16_t port, uint8_t flags)
 {
-	return world_says(pkt_v4(WHO_A, WHO_B, TCP(40000, 80, flags)), seq, ack, 1000);
+	node_from(text, 1, pkt_v4(WHO_A, WHO_B, TCP(port, 80, flags)), PK_REASON_OK);
 }
 
-static struct pkt b_says(uint8_t flags, uint32_t seq, uint32_t ack)
+static void b_says(const char *text, uint16_t port, uint8_t flags)
 {
-	return world_says(pkt_v4(WHO_B, WHO_A, TCP(80, 40000, flags)), seq, ack, 1000);
+	node_from(text, 2, pkt_v4(WHO_B, WHO_A, TCP(80, port, flags)), PK_REASON_OK);
 }
 
-static void a(const char *text, uint8_t flags, uint32_t seq, uint32_t ack)
+/* Both ends of a connection of A's have closed, A first. */
+static void closes(uint16_t port)
 {
-	node_from(text, 1, a_says(flags, seq, ack), PK_REASON_OK);
+	a_says("A opens to B", port, SYN);
+	b_says("B answers", port, SYN | ACK);
+	a_says("A closes", port, FIN | ACK);
+	b_says("B closes", port, FIN | ACK);
 }
 
-static void b(const char *text, uint8_t flags, uint32_t seq, uint32_t ack)
-{
-	node_from(text, 2, b_says(flags, seq, ack), PK_REASON_OK);
-}
-
-static void opened(void)
-{
-	node_reset();
-	a("A opens to B", SYN, ACK_B - 1, 0);
-	b("B answers", SYN | ACK, ACK_A - 1, ACK_B);
-	a("and is acknowledged", ACK, ACK_B, ACK_A);
-}
-
-/* A closes first, B as it has heard of that. */
-static void closed(void)
-{
-	opened();
-	a("A closes", FIN | ACK, ACK_B, ACK_A);
-	b("B closes", FIN | ACK, ACK_A, ACK_B + 1);
-}
-
-static void next(const char *text, uint16_t port, enum pk_reason reason)
-{
-	node_bucket_set(1, PK_BUCKET_FULL + PK_EGRESS, 0, 0); /* no search rests */
-	node_from(text, 1, pkt_v4(WHO_A, WHO_B, TCP(port, 80, SYN)), reason);
-}
-
-/* The others of A's places have connections of their own. */
-static void full(void)
-{
-	for (uint16_t i = 1; i < NODE_BUDGET; i++)
-		next("a connection in another place", 1000 + i, PK_REASON_OK);
-}
-
-static void gone_by(uint32_t seconds)
+static bool each(struct pk_flow_key *key, struct pk_flow *flow, const struct pk_flow_key *at)
 {
 	int fd = node_map("flows");
+
+	return !bpf_map_get_next_key(fd, at, key) && !bpf_map_lookup_elem(fd, key, flow);
+}
+
+/* So many seconds pass for every flow. */
+static void pass(uint32_t seconds)
+{
 	struct pk_flow_key key;
 	struct pk_flow flow;
 
-	for (void *at = NULL; !bpf_map_get_next_key(fd, at, &key); at = &key) {
-		if (key.sport != htons(40000) || bpf_map_lookup_elem(fd, &key, &flow))
-			continue;
+	for (void *at = NULL; each(&key, &flow, at); at = &key) {
 		flow.expires -= seconds * node_hz();
-		bpf_map_update_elem(fd, &key, &flow, BPF_EXIST);
-		return;
+		bpf_map_update_elem(node_map("flows"), &key, &flow, BPF_EXIST);
 	}
-	check("the flow is there", false);
 }
 
-/* However many begin meanwhile, the last packet isn't a stranger's. */
+/* As many as there are other places begin meanwhile. */
 static void others_begin(void)
 {
-	closed();
-	for (uint16_t i = 0; i < 4; i++)
-		next("another connection begins", 2000 + i, PK_REASON_OK);
-	a("the last packet passes", ACK, ACK_B + 1, ACK_A + 1);
-}
-
-/* With every place taken: what acknowledges the second FIN gives its place, and nothing else does. */
-static void gives(void)
-{
-	closed();
-	full();
-	next("both have closed, the last packet isn't there", 3000, PK_REASON_FLOW_BUDGET);
-	a("an acknowledgement that was on its way", ACK, ACK_B + 1, ACK_A);
-	next("isn't the last", 3000, PK_REASON_FLOW_BUDGET);
-	b("the second FIN once more", FIN | ACK, ACK_A, ACK_B + 1);
-	a("and the first", FIN | ACK, ACK_B, ACK_A);
-	next("change nothing", 3000, PK_REASON_FLOW_BUDGET);
-	a("the last packet", ACK, ACK_B + 1, ACK_A + 1);
-	next("gives the place", 3000, PK_REASON_OK);
-	node_from("of which the connection knows", 1, a_says(ACK, ACK_B + 1, ACK_A + 1),
+	node_reset();
+	closes(40000);
+	for (uint16_t i = 1; i < NODE_BUDGET; i++)
+		a_says("another connection begins", 1000 + i, SYN);
+	a_says("the last packet passes", 40000, ACK);
+	a_says("one more has the place of what closed", 2000, SYN);
+	node_from("whose last packet was the last", 1, pkt_v4(WHO_A, WHO_B, TCP(40000, 80, ACK)),
 		  PK_REASON_NO_FLOW);
 }
 
-/* It is looked at first. */
-static void is_next(void)
+/* The places of what closed before are taken first, whether its last packet came or not. */
+static void after_a_second(void)
 {
-	closed();
-	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
-	a("an acknowledgement that was on its way", ACK, ACK_B + 1, ACK_A);
-	check("its place isn't looked at", node_bucket(1, PK_BUCKET_PLACE) == 77);
-	a("the last packet", ACK, ACK_B + 1, ACK_A + 1);
-	check("it is", node_bucket(1, PK_BUCKET_PLACE) < NODE_BUDGET);
-	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
-	a("once more", ACK, ACK_B + 1, ACK_A + 1);
-	check("once", node_bucket(1, PK_BUCKET_PLACE) == 77);
+	node_reset();
+	for (uint16_t i = 0; i < NODE_BUDGET - 1; i++)
+		closes(3000 + i);
+	pass(2);
+	closes(40000);
+	for (uint16_t i = 0; i < NODE_BUDGET - 1; i++)
+		a_says("another connection begins", 1000 + i, SYN);
+	a_says("the last packet passes", 40000, ACK);
 }
 
-/* A last packet that is lost, or never was, holds nobody up for longer. */
-static void a_second(void)
+/*
+ * P58: with all other places held, ten budgets of connections that both ends close, whoever closes
+ * first, are not denied once, nor where somebody says again and again what he said before.
+ */
+static void every_place(void)
 {
-	closed();
-	full();
-	gone_by(2);
-	b("the second FIN once more", FIN | ACK, ACK_A, ACK_B + 1);
-	next("is waited for anew", 3000, PK_REASON_FLOW_BUDGET);
-	gone_by(2);
-	next("for a second", 3000, PK_REASON_OK);
+	node_reset();
+	for (uint16_t i = 1; i < NODE_BUDGET; i++)
+		a_says("a connection that lasts", 1000 + i, SYN);
+	for (uint16_t i = 0; i < 5 * NODE_BUDGET; i++) {
+		closes(2000 + i);
+		b_says("the second FIN once more", 2000 + i, FIN | ACK);
+	}
+	for (uint16_t i = 0; i < 5 * NODE_BUDGET; i++) {
+		a_says("A opens to B", 3000 + i, SYN);
+		b_says("B answers", 3000 + i, SYN | ACK);
+		b_says("B closes", 3000 + i, FIN | ACK);
+		a_says("A closes", 3000 + i, FIN | ACK);
+	}
 }
 
-/* Both close before they hear of each other: two acknowledgements are on their way. */
-static void at_once(void)
+/* Seconds that the only flow would still live without a packet. */
+static uint32_t left(void)
 {
-	opened();
-	a("A closes", FIN | ACK, ACK_B, ACK_A);
-	b("B closes at the same time", FIN | ACK, ACK_A, ACK_B);
-	full();
-	a("A acknowledges", ACK, ACK_B + 1, ACK_A + 1);
-	next("B's may be on its way", 3000, PK_REASON_FLOW_BUDGET);
-	b("so it is", ACK, ACK_A + 1, ACK_B + 1);
-	gone_by(2);
-	next("a second is long enough", 3000, PK_REASON_OK);
+	struct pk_flow_key key;
+	struct pk_flow flow;
+
+	if (!check("the flow is there", each(&key, &flow, NULL)))
+		return UINT32_MAX;
+	return (flow.expires - judge_clock()) / node_hz();
 }
 
-/* A FIN stands behind its segment's bytes. */
-static void with_bytes(void)
+/* What is closed, or reset from outside, ends in its time, whatever comes. */
+static void runs_out(void)
 {
-	struct pkt last = a_says(FIN | ACK, ACK_B, ACK_A);
+	static const uint8_t again[] = { FIN | ACK, RST, ACK };
+	struct expect e = { "a RST from outside", PK_REASON_OK, 1, PK_INGRESS, false };
+	struct pkt p = pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, RST));
+	struct node_meta world = { .ingress_ifindex = 1 };
 
-	opened();
-	pkt_longer(&last, 8);
-	node_from("A closes with eight bytes", 1, last, PK_REASON_OK);
-	last = b_says(FIN | ACK, ACK_A, ACK_B + 9);
-	pkt_longer(&last, 4);
-	node_from("B with four", 2, last, PK_REASON_OK);
-	full();
-	a("the FIN isn't acknowledged yet", ACK, ACK_B + 9, ACK_A + 4);
-	next("nobody's place", 3000, PK_REASON_FLOW_BUDGET);
-	a("the last packet", ACK, ACK_B + 9, ACK_A + 5);
-	next("gives the place", 3000, PK_REASON_OK);
-}
-
-/* B closes first. */
-static void other_end(void)
-{
-	opened();
-	b("B closes", FIN | ACK, ACK_A, ACK_B);
-	a("A acknowledges", ACK, ACK_B, ACK_A + 1);
-	a("A closes", FIN | ACK, ACK_B, ACK_A + 1);
-	full();
-	next("B's last packet isn't there", 3000, PK_REASON_FLOW_BUDGET);
-	b("the last packet", ACK, ACK_A + 1, ACK_B + 1);
-	next("gives the place", 3000, PK_REASON_OK);
-}
-
-/* A reset awaits nothing, but a RST of what both have closed takes nothing away. */
-static void reset(void)
-{
-	opened();
-	full();
-	b("B resets", RST | ACK, ACK_A, ACK_B);
-	next("the place is free", 3000, PK_REASON_OK);
-	closed();
-	full();
-	b("B's stack forgets", RST, ACK_A + 1, 0);
-	next("the last packet may be on its way", 3000, PK_REASON_FLOW_BUDGET);
-	a("so it is", ACK, ACK_B + 1, ACK_A + 1);
+	node_reset();
+	closes(40000);
+	pass(6);
+	for (size_t i = 0; i < sizeof(again); i++) {
+		b_says("B says something again", 40000, again[i]);
+		a_says("A, too", 40000, again[i]);
+		check("nothing is prolonged", left() <= 4);
+	}
+	node_reset();
+	node_from("A opens to the world", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN)),
+		  PK_REASON_OK);
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	pass(6);
+	e.text = "and another one";
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	check("prolongs nothing", left() <= 4);
 }
 
 void cases_last(void)
 {
 	others_begin();
-	gives();
-	is_next();
-	a_second();
-	at_once();
-	with_bytes();
-	other_end();
-	reset();
+	after_a_second();
+	every_place();
+	runs_out();
 }

@@ -286,12 +286,12 @@ static void place_of_a_guest(void)
 	world_start();
 	world_publish(0, 8080, 1, 80);
 	comes_in("a client", world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)), 1, PK_REASON_OK);
-	node_bucket_set(1, PK_BUCKET_PLACE, 77, 0);
+	node_bucket_set(1, PK_BUCKET_CLOSED, 77, 0);
 	node_from("is refused", 1,
 		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, RST | ACK)), 0, 1, 0),
 		  PK_REASON_OK);
 	check("its place is the next that is looked at",
-	      node_bucket(1, PK_BUCKET_PLACE) < NODE_BUDGET);
+	      node_bucket(1, PK_BUCKET_CLOSED) < NODE_BUDGET);
 }
 
 static struct pkt with_tag(struct pkt p, uint16_t tag)

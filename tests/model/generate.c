@@ -199,7 +199,7 @@ static bool goes_on(struct step *s, const struct model *m, struct dice *d)
 	of_flow(&make, f, role);
 	make.tcp = said[dice_below(d, sizeof(said))];
 	make.seq = numbers[dice_below(d, 4)];
-	make.ack = f->awaits && dice_below(d, 4) ? f->awaits : numbers[dice_below(d, 4)];
+	make.ack = f->asked && !role && dice_below(d, 4) ? f->awaits : numbers[dice_below(d, 4)];
 	make.window = (uint16_t)dice_below(d, 3) * 500;
 	make.scale = (uint8_t)(dice_below(d, 2) * dice_below(d, 17));
 	make.atomic = dice_one_in(d, 2);

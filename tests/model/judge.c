@@ -58,7 +58,7 @@ bool judge_is_other(const struct step *s, const struct outcome *o, const struct 
 	if (!o->maybe)
 		return false;
 	if (d->result->verdict == TC_SHOT)
-		return counted(&other, o->maybe, d);
+		return o->reason != o->maybe && counted(&other, o->maybe, d);
 	other.where = GOES_ON;
 	return s->hook == AT_UPLINK && d->result->verdict == TC_ON && counted(&other, 0, d);
 }

@@ -197,9 +197,9 @@ struct model_flow {
 	uint8_t shift;		/* of its windows */
 	bool unshifted;		/* the other end shifts none, so neither does the endpoint */
 	bool spoke;		/* it has acknowledged something behind its SYN */
-	uint32_t awaits; /* acknowledges the asked endpoint's SYN, or the last FIN; 0: none does */
-	bool done;	 /* it is closed, and nothing more of it is to come */
-	bool open;	 /* it was, whatever a RST made of it */
+	bool asked;		/* from outside; the endpoint's SYN was seen, */
+	uint32_t awaits;	/* which this number acknowledges */
+	bool open;		/* it was, whatever a RST made of it */
 	enum pk_reason reason;
 	uint32_t reason_slot, reason_dir;
 	uint64_t word[2];

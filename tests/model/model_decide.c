@@ -144,7 +144,7 @@ enum pk_reason judge_again(struct walk *k)
 		f->revoked = f->judged;
 	f->reason = judge(k, end);
 	if (f->reason)
-		f->awaits = 0;
+		f->asked = false;
 	k->seen = packet;
 	if (!f->reason && !k->peer && k->party != PK_PARTY_HOST && !is_routed(k))
 		f->reason = PK_REASON_NOT_BUILT;

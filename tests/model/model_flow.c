@@ -239,8 +239,8 @@ static void hear_syn(struct model_flow *f, const struct seen *s, int role)
 		f->shift = s->shift;
 		f->unshifted &= !!(s->tcp & TH_ACK);
 		f->spoke = false;
-		if (role)
-			f->awaits = s->seq + 1 + s->payload;
+		f->asked = role;
+		f->awaits = s->seq + 1 + s->payload;
 	} else if (!f->heard) {
 		f->unshifted = !s->shifts;
 	}
@@ -351,40 +351,20 @@ static bool opens(const struct model_flow *f, const struct seen *s, int role)
 		return !role && f->answered;
 	if (role)
 		return !(s->tcp & TH_SYN) && (s->payload || s->tcp & TH_FIN);
-	return f->awaits && s->ack == f->awaits;
+	return f->asked && f->awaits && s->ack == f->awaits;
 }
 
-/* Nothing more is to come: its owner looks there first for a place. */
-static void flow_is_done(struct model *m, struct model_flow *f)
+/* Another state than the packet's end would have, and whether its RST or FIN ends anything. */
+static void flow_ends(struct model_flow *f, const struct seen *s, int role, bool followed)
 {
-	f->done = true;
-	m->cursor[f->owner] = f->place;
-}
-
-static void flow_is_reset(struct model *m, struct model_flow *f, int role, bool followed)
-{
-	if (f->state == PK_FLOW_CLOSED)
+	if (s->tcp & TH_RST && f->state != PK_FLOW_CLOSED)
+		f->state = is_foreign(f, role) || (followed && !f->spoke) ? PK_FLOW_RESET
+									  : PK_FLOW_CLOSED;
+	if (s->tcp & TH_RST || (is_foreign(f, role) && is_unopened(f)))
 		return;
-	f->state = PK_FLOW_RESET;
-	if (is_foreign(f, role) || (followed && !f->spoke))
-		return;
-	f->state = PK_FLOW_CLOSED;
-	flow_is_done(m, f);
-}
-
-/*
- * The second FIN closes. What acknowledges it is the last packet, unless both ends closed before
- * they heard of each other.
- */
-static void flow_has_fin(struct model_flow *f, const struct seen *s, int role)
-{
-	bool heard = s->ack == f->awaits;
-
 	f->fins |= 1 << role;
-	if (f->state == PK_FLOW_CLOSED)
-		return;
-	f->state = f->fins == 3 ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
-	f->awaits = f->fins == 3 && !heard ? 0 : s->seq + s->payload + 1;
+	if (f->state != PK_FLOW_CLOSED)
+		f->state = f->fins == 3 ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
 }
 
 void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
@@ -392,6 +372,7 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 	struct model_flow *f = &m->flow[nr];
 	bool followed = s->proto == 6 && !s->later && !f->stack && (!f->slot[0] || !f->slot[1]);
 	bool stray = followed && is_foreign(f, role) && is_stray(f, s);
+	uint8_t was;
 
 	f->answered |= role;
 	if (f->state == PK_FLOW_NEW && opens(f, s, role)) {
@@ -405,9 +386,6 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 	if (followed && !is_foreign(f, role))
 		hear_window(f, s);
 	if (s->proto != 6 || s->later || stray || !(s->tcp & (TH_RST | TH_FIN))) {
-		if (s->proto == 6 && s->tcp & TH_ACK && f->state == PK_FLOW_CLOSED && !f->done &&
-		    f->awaits && s->ack == f->awaits)
-			flow_is_done(m, f);
 		if (f->state == PK_FLOW_RESET)
 			f->open |= opens(f, s, role);
 		if (f->state == PK_FLOW_RESET && !is_foreign(f, role))
@@ -417,10 +395,12 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 			flow_lives_on(m, f);
 		return;
 	}
-	if (s->tcp & TH_RST)
-		flow_is_reset(m, f, role, followed);
-	else if (!is_foreign(f, role) || !is_unopened(f))
-		flow_has_fin(f, s, role);
+	was = f->state;
+	flow_ends(f, s, role, followed);
+	if (f->state == was && (was == PK_FLOW_CLOSED || was == PK_FLOW_RESET))
+		return;
+	if (f->state == PK_FLOW_CLOSED)
+		m->closed[f->owner] = f->place;
 	f->expires = m->now + flow_lifetime(m, f);
 }
 

@@ -50,14 +50,14 @@ bool is_unopened(const struct model_flow *f)
 	return f->state == PK_FLOW_NEW || (f->state == PK_FLOW_RESET && !f->open);
 }
 
-/* Its place may be another's: it is done or over, or is so for whoever needs a place. */
+/* Its place may be another's: it is closed or over, or is so for whoever needs a place. */
 bool flow_over(const struct model *m, const struct model_flow *f)
 {
 	int64_t idle = flow_lifetime(m, f) - (f->expires - m->now);
 
-	if (flow_expired(m, f) || f->done)
+	if (flow_expired(m, f) || f->state == PK_FLOW_CLOSED)
 		return true;
-	if ((f->state == PK_FLOW_CLOSED || f->state == PK_FLOW_RESET) && idle > SECONDS(1))
+	if (f->state == PK_FLOW_RESET && idle > SECONDS(1))
 		return true;
 	if (f->state == PK_FLOW_OPEN && is_dns(f) && idle > SECONDS(2))
 		return true;
@@ -117,28 +117,52 @@ static bool places_fit(struct model *m, uint32_t owner, uint32_t budget)
 	return true;
 }
 
-/*
- * A place that is free, or whose flow is over; that one goes. Whoever begins from outside gets none
- * of the last quarter.
- */
-bool place_take(struct model *m, uint32_t owner, bool outside, uint32_t *place)
+/* A connection whose last packet may be on its way. */
+static bool closes(const struct model *m, const struct model_flow *f)
 {
-	uint32_t budget = budget_of(m->w, owner);
+	return f->state == PK_FLOW_CLOSED && !flow_expired(m, f) &&
+	       flow_lifetime(m, f) - (f->expires - m->now) <= SECONDS(1);
+}
 
-	if (!places_fit(m, owner, budget))
-		return false;
-	if (outside)
-		budget -= budget / 4;
-	for (uint32_t i = 0; i < budget; i++) {
-		uint32_t at = (m->cursor[owner] + i) % budget;
+/* One of so many places from there on that is free, or whose flow is over; that one goes. */
+static bool take_from(struct model *m, uint32_t owner, uint32_t start, uint32_t near,
+		      uint32_t budget, bool any, uint32_t *place)
+{
+	uint32_t nr, at;
 
-		if (holder_of(m, owner, at))
+	for (uint32_t i = 0; i < near; i++) {
+		at = (start + i) % budget;
+		nr = m->place[owner][at];
+		if (holder_of(m, owner, at) ||
+		    (any && nr && m->flow[nr - 1].live && m->flow[nr - 1].place == at &&
+		     closes(m, &m->flow[nr - 1])))
 			continue;
 		place_give(m, owner, at, 0);
 		m->cursor[owner] = at + 1;
 		*place = at;
 		return true;
 	}
-	m->cursor[owner] %= budget;
 	return false;
+}
+
+/*
+ * Whoever begins from outside gets none of the last quarter. What closed a moment ago goes where
+ * there is nothing else near, and of all places the one that closed last is looked at first.
+ */
+bool place_take(struct model *m, uint32_t owner, bool outside, uint32_t *place)
+{
+	uint32_t budget = budget_of(m->w, owner), near;
+	bool taken;
+
+	if (!places_fit(m, owner, budget))
+		return false;
+	if (outside)
+		budget -= budget / 4;
+	near = budget < 32 ? budget : 32;
+	taken = take_from(m, owner, m->cursor[owner], near, budget, true, place) ||
+		take_from(m, owner, m->cursor[owner], near, budget, false, place) ||
+		take_from(m, owner, m->closed[owner], budget, budget, false, place);
+	if (!taken)
+		m->closed[owner] %= budget;
+	return taken;
 }

@@ -28,8 +28,9 @@ struct model {
 	struct model_flow flow[SEQUENCE * 2];
 	uint32_t flows;
 	uint32_t place[SLOTS][BUDGET_ROOM]; /* number of a flow + 1; 0 = free */
-	uint32_t cursor[SLOTS];
-	uint32_t top[SLOTS]; /* places from here on hold no flow that counts */
+	uint32_t cursor[SLOTS];		    /* behind the place that was taken last */
+	uint32_t closed[SLOTS];		    /* the place whose connection closed last */
+	uint32_t top[SLOTS];		    /* places from here on hold no flow that counts */
 	struct bucket bucket[SLOTS][PK_BUCKET_EVENTS];
 	int64_t now;
 	uint32_t passes;
