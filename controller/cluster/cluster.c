@@ -298,13 +298,6 @@ static size_t count_nodes(const struct pk_cluster *c)
 	return n;
 }
 
-/* Has what is known from disk asked for, and written, later: all nodes may start in one moment. */
-static void put_off(struct pk_cluster *c)
-{
-	c->late_ms = pk_spread_ms(count_nodes(c));
-	pk_publish_late(c->publish, c->late_ms);
-}
-
 uint64_t pk_cluster_late_ms(const struct pk_cluster *c)
 {
 	return c->late_ms;
@@ -343,7 +336,8 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 		c->blocks = pk_blocks_new(&blocks);
 	cluster_recall(c);
 	cluster_settle(c);
-	put_off(c);
+	c->late_ms = pk_spread_ms(count_nodes(c));
+	pk_publish_late(c->publish, c->late_ms);
 	start_fabric(c);
 	c->probe = pk_probe_new(args->loop, c->believed);
 	c->nodes = cluster_part(c, NODES, NODES_TEXT);
