@@ -20,9 +20,7 @@ static uint64_t by_chance(uint64_t wait)
 
 uint64_t pk_backoff_ms(unsigned int failures)
 {
-	uint64_t wait = BACKOFF_MS << (failures < BACKOFF_DOUBLED ? failures : BACKOFF_DOUBLED);
-
-	return by_chance(wait);
+	return by_chance(BACKOFF_MS << (failures < BACKOFF_DOUBLED ? failures : BACKOFF_DOUBLED));
 }
 
 uint64_t pk_spread_ms(size_t nodes)
