@@ -94,8 +94,6 @@ void daemon_join_cluster(struct pk_daemon *d)
 		stay_alone(d);
 	} else if (d->store) {
 		d->parts.cluster = pk_cluster_new(&args);
-		if (d->parts.consul)
-			pk_consul_set_late(d->parts.consul, pk_cluster_late_ms(d->parts.cluster));
 	}
 	if (d->report)
 		pk_report_soon(d->report);

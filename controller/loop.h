@@ -5,7 +5,6 @@
  * replaced.
  */
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct event_base;
@@ -58,8 +57,3 @@ void pk_watch_free(struct pk_watch *watch);
  * a server fail in the same moment, and must not come back in one.
  */
 uint64_t pk_backoff_ms(unsigned int failures);
-/*
- * Returns how long a node of so many waits at its start before it asks for what it knows already:
- * 3 ms for each, 3 s at most, by chance as above. All may be started in one moment.
- */
-uint64_t pk_spread_ms(size_t nodes);

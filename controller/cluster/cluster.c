@@ -288,21 +288,6 @@ static void start_fabric(struct pk_cluster *c)
 	c->fabric = pk_fabric_new(c->args.loop, c->believed, c->overlay);
 }
 
-static size_t count_nodes(const struct pk_cluster *c)
-{
-	struct pk_believed_node node;
-	size_t n = 0;
-
-	while (pk_believed_node(c->believed, n, &node))
-		n++;
-	return n;
-}
-
-uint64_t pk_cluster_late_ms(const struct pk_cluster *c)
-{
-	return c->late_ms;
-}
-
 struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 {
 	struct pk_cluster *c = pk_alloc(sizeof(*c));
@@ -336,15 +321,11 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 		c->blocks = pk_blocks_new(&blocks);
 	cluster_recall(c);
 	cluster_settle(c);
-	c->late_ms = pk_spread_ms(count_nodes(c));
-	pk_publish_late(c->publish, c->late_ms);
 	start_fabric(c);
 	c->probe = pk_probe_new(args->loop, c->believed);
 	c->nodes = cluster_part(c, NODES, NODES_TEXT);
 	c->claims = cluster_part(c, BLOCKS, BLOCKS_TEXT);
-	c->begins = true;
 	cluster_follow_tenants(c);
-	c->begins = false;
 	return c;
 }
 

@@ -38,8 +38,6 @@ struct pk_cluster_args {
 };
 
 struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args);
-/* Returns after how long, from its start on, it asks for what was known from disk. */
-uint64_t pk_cluster_late_ms(const struct pk_cluster *cluster);
 void pk_cluster_free(struct pk_cluster *cluster);
 /*
  * Ends being one of several, at a start without a cluster: no other node's endpoint stays in the

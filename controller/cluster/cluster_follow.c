@@ -13,24 +13,6 @@
 #define SHARE_TEXT (16u << 20) /* bytes of one tenant's shares, of all nodes together */
 #define BASE64(n)  ((n) / 3 * 4)
 
-static void note_any(void *arg, const char *key)
-{
-	bool *any = arg;
-
-	(void)key;
-	*any = true;
-}
-
-/* Returns when a part is asked for first: a tenant's that is known from disk, late. */
-static uint64_t after(const struct pk_cluster *c, const char *name)
-{
-	bool known = false;
-
-	if (c->begins && strncmp(name, "tenants/", 8) == 0)
-		pk_believed_each(c->believed, name, false, note_any, &known);
-	return known ? c->late_ms : 0;
-}
-
 struct part *cluster_part(struct pk_cluster *c, const char *name, size_t text_max)
 {
 	struct pk_keys_watch_args args = { .loop = c->args.loop,
@@ -50,7 +32,6 @@ struct part *cluster_part(struct pk_cluster *c, const char *name, size_t text_ma
 	p->cluster = c;
 	args.prefix = prefix.text;
 	args.many = strncmp(name, "tenants/", 8) != 0;
-	args.after_ms = after(c, name);
 	args.arg = p;
 	p->watch = pk_keys_watch_new(&args);
 	HASH_ADD_KEYPTR(hh, c->parts, p->name, strlen(p->name), p);

@@ -36,8 +36,6 @@ struct pk_cluster {
 	struct pk_source source;
 	bool full;    /* there are more tenants than are asked for */
 	size_t asked; /* tenants, as far as they are followed by now */
-	uint64_t late_ms;
-	bool begins; /* it is being made: what is known from disk is asked for late_ms later */
 };
 
 /*

@@ -119,8 +119,6 @@ static void ask(void *arg)
 					     .turn = w->source.errors };
 	struct pk_err err = { 0 };
 
-	if (PK_MOVE(w->args.after_ms, 0))
-		pk_source_start(&w->source);
 	pk_kv_wait_begin(&w->wait, w->args.many && !news ? 0 : w->index, w->hasty,
 			 pk_loop_now(w->args.loop));
 	w->call = pk_store_ask(w->args.store, &q, news ? on_news : on_keys, w, &err);
@@ -136,7 +134,7 @@ struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args)
 	w->prefix = pk_strdup(args->prefix);
 	pk_source_start(&w->source);
 	w->timer = pk_timer_new(args->loop, ask, w);
-	pk_timer_set(w->timer, args->after_ms);
+	pk_timer_set(w->timer, 0);
 	return w;
 }
 

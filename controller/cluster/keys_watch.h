@@ -31,7 +31,6 @@ struct pk_keys_watch_args {
 	 * after it
 	 */
 	bool many;
-	uint64_t after_ms; /* when it is asked first */
 	pk_keys_fn *fn;
 	void *arg;
 };

@@ -205,7 +205,6 @@ static void write_key(struct pk_publish *p, struct key *k)
 		leave_key(p, k, &err);
 		return;
 	}
-	k->late = false;
 	p->writing = pk_strdup(k->name);
 	p->writing_text = pk_strdup(k->text);
 	p->call = pk_store_write(p->args.store, &write, on_written, p, &err);
@@ -337,16 +336,6 @@ void pk_publish_let(struct pk_publish *p, bool may)
 		return;
 	p->may_not = !may;
 	pk_publish_soon(p);
-}
-
-void pk_publish_late(struct pk_publish *p, uint64_t ms)
-{
-	for (struct key *k = p->keys; k; k = k->hh.next) {
-		if (!k->known || !pk_share_key_len(k->name))
-			continue;
-		k->late = true;
-		k->not_before_ms = pk_loop_now(p->args.loop) + ms;
-	}
 }
 
 bool pk_publish_is_out(const struct pk_publish *p)

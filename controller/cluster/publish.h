@@ -42,10 +42,6 @@ void pk_publish_say(struct pk_publish *publish, const char *report);
  */
 void pk_publish_seen(struct pk_publish *publish, const char *key, const char *text, bool held);
 const struct pk_source *pk_publish_source(const struct pk_publish *publish);
-/*
- * Puts off the shares that an earlier picketd wrote; one that changes meanwhile is written at once.
- */
-void pk_publish_late(struct pk_publish *publish, uint64_t ms);
 /* Allows or forbids publishing the node; at first it is allowed. */
 void pk_publish_let(struct pk_publish *publish, bool may);
 /* Return whether this picketd has written the node's word, and whether another session holds it. */

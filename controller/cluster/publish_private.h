@@ -21,7 +21,6 @@ struct key {
 	bool written; /* the store has it, as far as is known */
 	bool seen;    /* wanted by the pass that is under way */
 	bool stuck;   /* the store can never take it */
-	bool late;    /* it waits for the end of a start, unless it changes */
 	bool known;   /* it has been a part of its share: written once, and not as a share's end */
 	unsigned int refusals; /* in a row, by a store that answers */
 	size_t parts;	       /* parts of a share, kept at its first key */

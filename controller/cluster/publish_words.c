@@ -80,8 +80,6 @@ static void want(struct key *k, const char *body)
 	k->ends_ms = 0;
 	if (k->body && strcmp(k->body, body) == 0)
 		return;
-	if (k->body && PK_MOVE(k->late, false))
-		k->not_before_ms = 0;
 	free(k->body);
 	free(k->text);
 	k->body = pk_strdup(body);

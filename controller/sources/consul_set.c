@@ -222,13 +222,6 @@ struct pk_consul_set *pk_consul_set_new(const struct pk_consul_args *args, struc
 	return set;
 }
 
-void pk_consul_set_late(struct pk_consul_set *set, uint64_t ms)
-{
-	for (struct tenant *t = set->tenants; t; t = t->hh.next)
-		if (!pk_docs_awaits(set->args.docs, t->name))
-			pk_consul_late(t->watch, ms);
-}
-
 void pk_consul_set_free(struct pk_consul_set *set)
 {
 	if (!set)

@@ -14,11 +14,6 @@ struct pk_consul_set;
 /* args->of isn't used. args->changed is called for all of the sources. */
 struct pk_consul_set *pk_consul_set_new(const struct pk_consul_args *args, struct pk_model *model);
 void pk_consul_set_free(struct pk_consul_set *set);
-/*
- * Puts off the first questions for tenants whose documents are known from disk: all to one moment,
- * since what they lack is judged together.
- */
-void pk_consul_set_late(struct pk_consul_set *set, uint64_t ms);
 /* Say why Consul doesn't answer now; that it answers again, with anew: by another token. */
 void pk_consul_set_unserved(struct pk_consul_set *set, const char *why);
 void pk_consul_set_served(struct pk_consul_set *set, bool anew);

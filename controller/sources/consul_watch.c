@@ -188,8 +188,6 @@ static void ask(void *arg)
 		consul_ask_history(c);
 		return;
 	}
-	if (PK_MOVE(c->late, false))
-		pk_source_start(&c->source);
 	/* Any server may answer: before a loss counts the leader is asked. */
 	pk_kv_wait_begin(&c->wait, c->polls ? 0 : c->index, consul_is_lacking(c),
 			 pk_loop_now(c->args.loop));
@@ -273,14 +271,6 @@ void pk_consul_served(struct pk_consul *c, bool anew)
 	pk_store_cancel(c->args.store, PK_MOVE(c->call, NULL));
 	consul_forget_last(c);
 	pk_timer_set(c->timer, 0);
-}
-
-void pk_consul_late(struct pk_consul *c, uint64_t ms)
-{
-	if (c->source.state != PK_SOURCE_STARTING || c->source.errors || c->call)
-		return;
-	c->late = true;
-	pk_timer_set(c->timer, ms);
 }
 
 void pk_consul_poll(struct pk_consul *c, bool polls)

@@ -65,7 +65,5 @@ const char *pk_consul_over(const struct pk_consul *consul);
 void pk_consul_unserved(struct pk_consul *consul, const char *why);
 /* Says that Consul answers again; anew: asks again at once, by the token of now. */
 void pk_consul_served(struct pk_consul *consul, bool anew);
-/* Puts off the first question, where it wasn't asked yet. */
-void pk_consul_late(struct pk_consul *consul, uint64_t ms);
 /* With polls, asks now and then from its next question on, and keeps no connection open. */
 void pk_consul_poll(struct pk_consul *consul, bool polls);

@@ -39,7 +39,6 @@ struct pk_consul {
 	 */
 	bool suspected;
 	bool polls;
-	bool late;	    /* its first question was put off */
 	bool unserved;	    /* the question waits on though nobody answers it */
 	const char *outage; /* said since the last answer: why nobody answers; or NULL */
 	char over[320];	    /* why the last answer is over its tenant's budget; "" */

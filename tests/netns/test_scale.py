@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """One real node among a hundred: it asks for what its own tenants need, no more often than it may, and knows exactly that."""
 import collections
-import time
-import uuid
 
 import pytest
 from harness.shell import wait_for
 from scale.run import Simulation
-from scale.world import OWN, ROOT, Size
+from scale.world import ROOT, Size
 
 SMALL = Size(nodes=100, endpoints=5000, tenants=200, hosted=20, own=20)
 BURST = 5	# questions of one watch beside one a second: its allowance, the first one and the next
@@ -83,45 +81,3 @@ def test_a_leader_that_is_lost_is_no_storm(s):
         s.servers.do(s.world.step, s.world.now + 1)
     wait_for(s.is_known, lambda: sorted(s.known() ^ s.servers.do(s.world.addresses, s.world.hosted))[:20], 120)
     assert not [a.target for a in s.requests(at) if "recurse" in a.query and "index" not in a.query], "nor when there is one again"
-
-
-def firsts(s, at):
-    """{the path below the cluster's keys: which of the questions and writes since then was its first}."""
-    found = {}
-    for i, a in enumerate(s.consul.asked):
-        if a.at >= at and a.path.startswith(f"/v1/kv/{ROOT}"):
-            found.setdefault((a.method, a.path.removeprefix(f"/v1/kv/{ROOT}").rstrip("/")), i)
-    return found
-
-
-def test_a_start_asks_first_for_what_it_must_have(s):
-    """What is known from disk comes later, by chance, and a tenant of whom nothing is known with the first; who asks is told what wasn't read yet."""
-    wait_for(s.is_known, lambda: sorted(s.known() ^ s.servers.do(s.world.addresses, s.world.hosted))[:20], 120)
-    s.node.kill_picketd()
-    known, new = s.world.hosted, s.world.tenants[-1]
-    for _ in range(EVENTS):
-        s.servers.do(s.world.step, s.world.now + 1)
-    alloc = str(uuid.UUID(int=1 << 20, version=4))
-    s.servers.do(s.nomad.put, alloc, new, "job-0", "web")
-    made = [s.node.add(new, "job-0", "web", alloc_id=alloc)]
-    at = time.monotonic()
-    s.node.start_picketd(s.config)
-    alloc = str(uuid.UUID(int=(1 << 20) + 1, version=4))
-    s.servers.do(s.nomad.put, alloc, known[0], "job-0", "web")
-    made.append(s.node.add(known[0], "job-0", "web", alloc_id=alloc))		# while others wait to be asked for, too
-
-    def all_read():
-        state = s.node.source("consul")["state"]
-        unread = [t for t in known if ("GET", f"policies/tenants/{t}") not in firsts(s, at)]
-        assert not (state == "ok" and unread), unread
-        return state == "ok"
-    wait_for(all_read, lambda: s.node.api("/v1/status")["reasons"], 60)
-    wait_for(lambda: s.known() == s.servers.do(s.world.addresses, [*known, new]), "what came and went meanwhile", 120)
-    order = firsts(s, at)
-    late = [order["GET", f"{part}/{t}"] for t in known for part in ("policies/tenants", "tenants")]
-    first = [order[key] for key in (("GET", "policies/operator"), ("GET", "nodes"), ("GET", "blocks"), ("GET", f"policies/tenants/{new}"), ("GET", f"tenants/{new}"))]
-    assert max(first) < min(late), order
-    assert order["PUT", f"nodes/{OWN}"] < min(order["PUT", f"tenants/{t}/{OWN}"] for t in known), order
-    wait_for(lambda: s.node.api("/v1/status")["endpoints"]["inStep"] == SMALL.own + len(made), "all documents", 60)
-    for endpoint in made:
-        s.node.delete(endpoint)

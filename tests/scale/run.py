@@ -43,11 +43,10 @@ class Simulation:
         with self.node.inside():
             self.servers = Servers({"consul": self.consul, "nomad": self.nomad})
         self.stack.callback(self.servers.stop)
-        self.config = {"node": OWN, "cluster": "scale", "fabric": "routed", "capacity": {"endpoints": 256},
-                       "nomad": {"address": self.servers.address["nomad"], "node": OWN},
-                       "consul": {"address": self.servers.address["consul"]},
-                       "blocks": {"range": [str(BLOCKS4), str(BLOCKS6)], "claim": True}}
-        self.node.start_picketd(self.config)
+        self.node.start_picketd({"node": OWN, "cluster": "scale", "fabric": "routed", "capacity": {"endpoints": 256},
+                                 "nomad": {"address": self.servers.address["nomad"], "node": OWN},
+                                 "consul": {"address": self.servers.address["consul"]},
+                                 "blocks": {"range": [str(BLOCKS4), str(BLOCKS6)], "claim": True}})
         wait_for(lambda: len(self.handed()) == 2, lambda: f"a block of each family\n{self.node.log()[-3000:]}", 60)
         for i in range(self.size.own):
             tenant = self.world.hosted[i % self.size.hosted]

@@ -276,33 +276,6 @@ static void test_an_offer_takes_what_was_read(void **state)
 	pk_docs_ahead_free(ahead);
 }
 
-/* The first question can be put off, and no other. */
-static void test_a_question_that_comes_late(void **state)
-{
-	(void)state;
-	pk_consul_late(f.watch, 3000); /* it was asked already */
-	answer(1, "ingress", 5);
-	turns();
-	pk_consul_late(f.watch, 60000);
-	pass(f.loop, 3000);
-	assert_non_null(f.fn);
-	pk_consul_free(f.watch);
-	f.watch = pk_consul_new(&(struct pk_consul_args){ .loop = f.loop,
-							  .store = &f.store,
-							  .docs = f.docs,
-							  .of = "consul/tenant/acme",
-							  .changed = on_changed,
-							  .confirmed = never,
-							  .meant = never });
-	pk_consul_late(f.watch, 3000);
-	pass(f.loop, 2999);
-	assert_null(f.fn);
-	/* Whoever asks for its state isn't told that it is well. */
-	assert_int_equal(pk_consul_source(f.watch)->state, PK_SOURCE_STARTING);
-	pass(f.loop, 1);
-	assert_non_null(f.fn);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -312,7 +285,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_whose_budget_is_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_outage_while_reading, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_offer_takes_what_was_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_question_that_comes_late, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

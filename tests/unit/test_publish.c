@@ -350,18 +350,13 @@ static struct key *key_of(const struct pk_publish *p, const char *name)
 	return k;
 }
 
-static void want_share(struct pk_publish *p, int endpoints)
+static void share_of(struct pk_publish *p, int endpoints)
 {
 	struct pk_share share = { 0 };
 
 	add_many(&share, endpoints);
 	publish_want_share(p, "acme", &share);
 	pk_share_done(&share);
-}
-
-static void share_of(struct pk_publish *p, int endpoints)
-{
-	want_share(p, endpoints);
 	publish_want_ends(p, 1000);
 }
 
@@ -393,41 +388,6 @@ static void test_a_share_that_grows_again(void **state)
 	assert_ptr_equal(publish_next(&p, 1000, &wait), part);
 	done(&p);
 	pk_store_free(consul);
-}
-
-/* At a start what an earlier picketd wrote waits, unless it changes; what is new doesn't. */
-static void test_shares_of_before_are_late(void **state)
-{
-	const struct pk_store_ops ops = { .text_max = 1u << 20 };
-	struct pk_store store = { .ops = &ops };
-	struct pk_publish p = { .args = { .loop = pk_loop_new(), .store = &store },
-				.node = (char *)"n1" };
-	struct key *share = add(&p, "tenants/acme/n1", NULL),
-		   *report = add(&p, "status/nodes/n1", "{}"), *word = add(&p, "nodes/n1", "{}");
-	const uint64_t now = pk_loop_now(p.args.loop);
-	uint64_t wait;
-
-	(void)state;
-	share->known = report->known = word->known = true;
-	share->written = report->written = word->written = false;
-	pk_publish_late(&p, HOUR);
-	assert_ptr_equal(publish_next(&p, now, &wait), report);
-	report->written = true;
-	assert_ptr_equal(publish_next(&p, now, &wait), word);
-	word->written = true;
-	want_share(&p, 1); /* the first look */
-	add(&p, "tenants/new/n1", "{}")->written = false;
-	assert_ptr_equal(publish_next(&p, now, &wait), key_of(&p, "tenants/new/n1"));
-	key_of(&p, "tenants/new/n1")->written = true;
-	assert_null(publish_next(&p, now, &wait));
-	assert_in_range(wait, HOUR - 1000, HOUR + 60000);
-	assert_ptr_equal(publish_next(&p, now + wait, &wait), share);
-	want_share(&p, 1);
-	assert_null(publish_next(&p, now, &wait));
-	want_share(&p, 2); /* an endpoint has come */
-	assert_ptr_equal(publish_next(&p, now, &wait), share);
-	pk_loop_free(p.args.loop);
-	done(&p);
 }
 
 /* What a store still has of this node, and nobody remembers, ends. */
@@ -520,7 +480,6 @@ int main(void)
 		cmocka_unit_test(test_what_is_remembered),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_what_another_wrote),
-		cmocka_unit_test(test_shares_of_before_are_late),
 		cmocka_unit_test(test_whose_turn_it_is),
 		cmocka_unit_test(test_shares_wait_for_no_other),
 		cmocka_unit_test(test_a_share_that_grows_again),
