@@ -69,16 +69,22 @@ static void add(struct steps *to, struct step step)
 static void next(struct pk_removal *r);
 
 /*
- * Notes that the token may not list or delete all that the node told. That harms nobody, and a
- * cluster may have said "status": false: the rest goes on.
+ * Notes that not all that the node told goes: the token may not list or delete it (why is NULL), or
+ * there is no list of it. That harms nobody, and a cluster may have said "status": false: the rest
+ * goes on.
  */
-static void leave(struct pk_removal *r)
+static void leave(struct pk_removal *r, const char *why)
 {
 	own_str prefix = { 0 };
 
 	if (r->left.len)
 		return;
 	pk_str_addf(&prefix, "%s" STATUS, r->store->prefix);
+	if (why) {
+		pk_str_addf(&r->left, "what it told below %s, which harms nobody: %s", prefix.text,
+			    why);
+		return;
+	}
 	pk_str_addf(&r->left, "what it told below %s; fix: give picketd's token ", prefix.text);
 	pk_store_rule(r->store, prefix.text, true, &r->left);
 }
@@ -95,7 +101,7 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 
 	r->call = NULL;
 	if (answer->refused && is_told(s->key)) {
-		leave(r);
+		leave(r, NULL);
 	} else if (answer->why) {
 		end(r, answer->why);
 		return;
@@ -214,12 +220,8 @@ static void on_told(void *arg, const struct pk_store_answer *answer)
 	struct pk_err err = { 0 };
 
 	r->call = NULL;
-	if (answer->why && !answer->refused) {
-		end(r, answer->why);
-		return;
-	}
 	if (answer->why || answer->filtered)
-		leave(r);
+		leave(r, answer->refused || answer->filtered ? NULL : answer->why);
 	if (!answer->why)
 		add_listed(r, answer->kvs, pk_word_is_of);
 	if (ask(r, "tenants/", on_shares, &err) < 0)

@@ -27,6 +27,7 @@ static struct {
 	const char *keys[KEYS]; /* below the prefix; NULL: gone */
 	const char *unlisted;	/* what the token may not list below */
 	const char *forbidden;	/* what it may not write below */
+	const char *unread;	/* the list of that folder fails */
 	const char *broken;	/* the store fails the write of that key */
 	struct pk_store_call *call;
 	struct pk_str did; /* what was written, in order */
@@ -102,6 +103,8 @@ static void answer_question(const struct pk_store_call *c)
 	if (is_below(c->prefix + strlen(PREFIX), s.unlisted)) {
 		answer.why = "403";
 		answer.refused = true;
+	} else if (is_below(c->prefix + strlen(PREFIX), s.unread)) {
+		answer.why = "more than 64 MiB";
 	}
 	c->fn(c->arg, &answer);
 	for (size_t i = 0; i < kvs.n; i++)
@@ -250,12 +253,28 @@ static void test_a_token_that_may_not(void **state)
 	assert_string_equal(ended.why, "403");
 }
 
+/* Tenants' many documents keep no node in the cluster. */
+static void test_a_list_that_fails(void **state)
+{
+	(void)state;
+	s.unread = "status/";
+	run();
+	assert_null(ended.why);
+	assert_string_equal(s.did.text, WORDS "blocks/2= ");
+	assert_string_equal(left, "what it told below p/status/, which harms nobody: "
+				  "more than 64 MiB");
+	s.unread = "tenants/";
+	run();
+	assert_string_equal(ended.why, "more than 64 MiB");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_the_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_store_that_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_token_that_may_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_list_that_fails, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
