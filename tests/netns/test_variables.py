@@ -57,7 +57,7 @@ def test_documents_come_change_and_go(node, nomad):
     wait_for(lambda: "of namespace acme" in reasons(node), "who writes in another's place is named", 90)
     before = policies(node)["nomad/tenant/acme/db"]["sha"]
     nomad.put_document("tenants/acme/db", {"rules": 2 * DENY_DB["rules"]})
-    wait_for(lambda: policies(node)["nomad/tenant/acme/db"]["sha"] != before, "the change", 60)
+    wait_for(lambda: (p := policies(node)["nomad/tenant/acme/db"])["sha"] != before and p["inForce"], "the change", 60)
     nomad.put_document("tenants/acme/db", None)
     wait_for(lambda: in_force(node) == {"nomad/operator/deny"}, "one that is deleted", 60)
     node.kill_picketd()
