@@ -124,6 +124,8 @@ static const struct row rows[] = {
 	  "<ROOT <THING !Port THING> <THING !Port THING> <THING !Port THING> <THING !Port THING> "
 	  "ROOT> " },
 	{ "[{\"Port\":true}]", ONE("!Port ") },
+	/* a word that begins as null, whose first 26 bytes of text end there */
+	{ "             [{\"Port\":nullnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn}]", ONE("!Port ") },
 	{ "[{\"Name\":\"a\",\"Name\":\"b\"}]", ONE("Name=a !Name Name=b ") },
 	{ "[{\"Name\":\"\xff\"}]", ONE("!Name ") },
 	{ "[{\"Name\":\"\\x\"}]", ONE("!Name ") },
@@ -155,7 +157,7 @@ static const struct row rows[] = {
 
 static void test_rows(void **state)
 {
-	static const size_t pieces[] = { 1, 2, 3, 7, 1000 };
+	static const size_t pieces[] = { 1, 2, 3, 7, 26, 1000 };
 
 	(void)state;
 	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++)
