@@ -352,7 +352,7 @@ static bool take_word(struct pk_stream *s)
 	const char *word = s->raw.text;
 
 	value_done(s);
-	/* Of a word that is too long the text is what its first pieces had. */
+	/* The text of a word that is too long is what its first pieces had. */
 	if (s->raw_len <= NUMBER_MAX && strcmp(word, "null") == 0)
 		return true;
 	if (node_of(s)->kind != PK_STREAM_INT || s->raw_len > NUMBER_MAX ||
