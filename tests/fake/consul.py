@@ -11,6 +11,7 @@ ROOT = "picket/v1/default/"
 PREFIX = ROOT + "policies/"
 STATUS = ROOT + "status/"
 HEALTH = "/v1/health/service/"
+LOOKUP = "/v1/session/info/"
 TXN_OPERATIONS, TXN_BYTES, VALUE_BYTES = 128, 512 << 10, 512 << 10
 
 
@@ -28,6 +29,7 @@ class FakeConsul(FakeServer):
         self.writable = STATUS
         self.changes = []           # (verb, key) of each write that was asked for, but for nodes' reports
         self.sessions, self.held = [], {}       # those that live, and which key is whose
+        self.replays = False        # it has just become the leader, and hasn't read its log yet: it finds no session
         self.transactions = []      # the verbs and keys of each that was asked for
         self.writers = (STATUS, PREFIX, ROOT + "history/")      # below which a transaction may write
         self.meanwhile = None       # called once before the next transaction is looked at
@@ -166,7 +168,8 @@ class FakeConsul(FakeServer):
                 self.held = {key: session for key, session in self.held.items() if session != name}
                 self.bump()
             return 200, "true"
-        return (200, "[]") if name in self.sessions else (404, f"Session id '{name}' not found")
+        found = name in self.sessions and not self.replays
+        return (200, "[]") if found else (404, f"Session id '{name}' not found")
 
     def report(self, node):
         """What the node says of the documents that it enforces; None: nothing."""
@@ -225,6 +228,9 @@ class FakeConsul(FakeServer):
             return (200, self.token) if self.token_known else (403, "ACL not found")
         if path.startswith(HEALTH):
             return self.health(path[len(HEALTH):], "index" in query)
+        if path.startswith(LOOKUP):
+            seen = path[len(LOOKUP):] in self.sessions and (not self.replays or "consistent" in query)
+            return 200, [{"ID": path[len(LOOKUP):]}] if seen else []
         self.shows_old = self.mode == "stale" and "consistent" not in query
         if not path.startswith("/v1/kv/"):
             return 404, "no such path"

@@ -62,6 +62,29 @@ def test_the_first_of_two_addresses_is_dead(make_node, consul_of):
     assert len(consul.sessions) == 1 and consul.held[ROOT + "nodes/n1"] == consul.sessions[0]
 
 
+@pytest.mark.parametrize("over", [False, True], ids=["lives", "over"])
+def test_a_session_that_a_renewal_does_not_find(make_node, consul_of, over):
+    """A leader that reads its log yet finds none: where it lives picketd stays its holder, else it takes another."""
+    node = make_node("n1", pool=("10.64.1.0/24",), conf={"mode": "process"})
+    consul = consul_of(node)
+    consul.writable = ROOT
+    config = {**ALONE, "consul": {"address": consul.address}}
+    node.start_picketd(config)
+    wait_for(lambda: ROOT + "nodes/n1" in consul.held, lambda: node.log()[-1500:], 60)
+    first = consul.held[ROOT + "nodes/n1"]
+    node.kill_picketd()
+    if over:
+        consul.session("destroy", first)
+    consul.replays = True
+    node.start_picketd(config)
+    wait_for(lambda: consul.count(f"/v1/session/info/{first}?consistent=true"), "the second question", 60)
+    consul.replays = False
+    asked = consul.count("/v1/session/renew/")
+    wait_for(lambda: consul.count("/v1/session/renew/") > asked, "the next renewal", 60)
+    wait_for(lambda: consul.held.get(ROOT + "nodes/n1"), "its key", 60)
+    assert len(consul.sessions) == 1 + over and consul.held[ROOT + "nodes/n1"] == consul.sessions[-1]
+
+
 def test_a_restored_store_takes_nobodys_word(one):
     """A snapshot lacks n3 alone and has an older word of n2, and somebody writes at once: no index is behind."""
     node, consul = one
