@@ -23,7 +23,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CORES = len(os.sched_getaffinity(0))
 LINTS = ("lint-licences", "lint-includes", "lint-sizes", "lint-format", "lint-shell", "lint-spelling", "lint-clang")
 MUTANTS, KNOWN_MUTANTS, MUTANTS_SEED = 8, 4, "306"
-TELLING, TOLD, WIDTH = 4, 16, 300	# lines of one failure, lines of a suite's failures, characters of a line
+TELLING, TOLD, WIDTH = 4, 48, 300	# lines of one failure, lines of a suite's failures, characters of a line
+NEWEST = 8	# lines of the end of what a test said, which is often a log's
 FAILURE = re.compile(r"^(?:FAILED |not finished |not run: |world seed |\[  (?:FAILED|ERROR) |\[   LINE |SUMMARY: "
                      rf"|.*\berror: |.*\*\*\* ).*(?:\n  .*){{0,{TELLING}}}", re.M)
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
@@ -41,9 +42,11 @@ def cases_telling(report):
     for case in report.iter("testcase"):
         for failure in [*case.iter("failure"), *case.iter("error")]:
             said = [line for line in failure.get("message", "").splitlines() if line.strip()]
+            if len(said) > TELLING + NEWEST:
+                said[TELLING:-NEWEST] = ["…"]
             places = re.findall(r"^\S+:\d+: .*", failure.text or "", re.M)
             lines += [f"{case.get('classname', '').split('.')[-1]}.py::{case.get('name')}",
-                      *("  " + line for line in said[:TELLING] + places[-1:])]
+                      *("  " + line for line in said + places[-1:])]
     return lines
 
 

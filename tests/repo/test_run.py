@@ -55,6 +55,13 @@ def test_a_fixture_that_fails_is_told(tmp_path):
     assert "no disk" in tally.failures[1]
 
 
+def test_the_end_of_a_long_word_is_told(tmp_path):
+    """It is a log's, of what went wrong last."""
+    tally = report_of(tmp_path, "def test_it():\n    raise OSError('waited for it\\n' + ''.join(f'line {i}\\n' for i in range(100)))\n")
+    assert tally.failures[1] == "  OSError: waited for it"
+    assert "  line 99" in tally.failures and "  line 50" not in tally.failures
+
+
 def test_many_failures_leave_the_rest_in_sight(tmp_path):
     tally = report_of(tmp_path, "import pytest\n\n@pytest.mark.parametrize('n', range(50))\ndef test_it(n):\n"
                          "    assert not 'x' * 5000\n")
