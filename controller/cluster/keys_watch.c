@@ -24,9 +24,8 @@ struct pk_keys_watch {
 	/* the store seems restored from a backup: the next answer is told as `behind` */
 	bool suspected;
 	bool hasty;
-	bool unserved; /* the question waits on though nobody answers it */
-	bool stirred;  /* the short question was answered: ask for the whole list */
-	bool empty;    /* the last answer had no key */
+	bool stirred; /* the short question was answered: ask for the whole list */
+	bool empty;   /* the last answer had no key */
 };
 
 static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const char *why)
@@ -34,9 +33,23 @@ static void failed(struct pk_keys_watch *w, enum pk_source_fault fault, const ch
 	if (w->source.failures == 0)
 		log_warn("op=cluster keys=\"%s\" err=\"%s\" keeping what is known", w->prefix, why);
 	pk_source_bad(&w->source, fault, why);
-	w->unserved = false;
 	w->index = 0;
 	pk_timer_set(w->timer, pk_backoff_ms(w->source.failures - 1));
+}
+
+/* Says that the question under way isn't answered now. */
+static void note_outage(struct pk_keys_watch *w)
+{
+	if (w->call && pk_source_note_outage(&w->source))
+		log_warn("op=cluster keys=\"%s\" err=\"%s\" keeping what is known", w->prefix,
+			 w->source.outage);
+}
+
+/* Forgets the call, which is answered. */
+static void ended(struct pk_keys_watch *w)
+{
+	w->call = NULL;
+	w->source.outage = NULL;
 }
 
 /*
@@ -61,7 +74,7 @@ static void on_keys(void *arg, const struct pk_store_answer *reply)
 	struct pk_keys_watch *w = arg;
 	struct pk_keys_answer answer = { .kvs = reply->kvs };
 
-	w->call = NULL;
+	ended(w);
 	if (reply->why) {
 		failed(w, reply->fault, reply->why);
 		return;
@@ -86,7 +99,7 @@ static void on_news(void *arg, const struct pk_store_answer *reply)
 	struct pk_keys_watch *w = arg;
 	uint64_t now = pk_loop_now(w->args.loop);
 
-	w->call = NULL;
+	ended(w);
 	if (reply->why) {
 		failed(w, reply->fault, reply->why);
 		return;
@@ -124,6 +137,8 @@ static void ask(void *arg)
 	w->call = pk_store_ask(w->args.store, &q, news ? on_news : on_keys, w, &err);
 	if (!w->call)
 		failed(w, PK_FAULT_UNASKED, err.text);
+	else
+		note_outage(w);
 }
 
 struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args)
@@ -155,19 +170,13 @@ void pk_keys_watch_hasty(struct pk_keys_watch *w, bool hasty)
 
 void pk_keys_watch_unserved(struct pk_keys_watch *w, const char *why)
 {
-	if (!w->call || w->source.failures)
-		return;
-	log_warn("op=cluster keys=\"%s\" err=\"%s\" keeping what is known", w->prefix, why);
-	pk_source_bad(&w->source, PK_FAULT_ANSWER, why);
-	w->unserved = true;
+	w->source.outage = why;
+	note_outage(w);
 }
 
 void pk_keys_watch_served(struct pk_keys_watch *w, bool anew)
 {
-	if (!PK_MOVE(w->unserved, false) || !w->call)
-		return;
-	pk_source_good(&w->source);
-	if (!anew)
+	if (!pk_source_served(&w->source) || !w->call || !anew)
 		return;
 	pk_store_cancel(w->args.store, PK_MOVE(w->call, NULL));
 	pk_timer_set(w->timer, 0);

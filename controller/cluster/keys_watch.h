@@ -42,7 +42,10 @@ void pk_keys_watch_free(struct pk_keys_watch *watch);
  * may be back soon.
  */
 void pk_keys_watch_hasty(struct pk_keys_watch *watch, bool hasty);
-/* Says why the store doesn't answer now; the waiting question goes on. */
+/*
+ * Says by a static text why the store doesn't answer now. The question that waits goes on; where
+ * none does, it is noted with the next one.
+ */
 void pk_keys_watch_unserved(struct pk_keys_watch *watch, const char *why);
 /* Says that the store answers again; anew: asks again at once, by the token of now. */
 void pk_keys_watch_served(struct pk_keys_watch *watch, bool anew);

@@ -21,7 +21,6 @@ void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *
 		log_warn("op=%s source=%s err=\"%s\" keeping what is in force",
 			 c->args.store->ops->origin, c->of, why);
 	pk_source_bad(&c->source, fault, why);
-	c->unserved = false;
 	c->index = 0;
 	pk_timer_set(c->timer, pk_backoff_ms(c->source.failures - 1));
 }
@@ -29,12 +28,9 @@ void consul_failed(struct pk_consul *c, enum pk_source_fault fault, const char *
 /* Says that the question under way isn't answered now. */
 static void note_outage(struct pk_consul *c)
 {
-	if (!c->outage || !c->call || c->source.failures)
-		return;
-	log_warn("op=%s source=%s err=\"%s\" keeping what is in force", c->args.store->ops->origin,
-		 c->of, c->outage);
-	pk_source_bad(&c->source, PK_FAULT_ANSWER, c->outage);
-	c->unserved = true;
+	if (c->call && pk_source_note_outage(&c->source))
+		log_warn("op=%s source=%s err=\"%s\" keeping what is in force",
+			 c->args.store->ops->origin, c->of, c->source.outage);
 }
 
 void consul_begun(struct pk_consul *c, struct pk_store_call *call, const struct pk_err *err)
@@ -49,7 +45,7 @@ void consul_begun(struct pk_consul *c, struct pk_store_call *call, const struct 
 void consul_ended(struct pk_consul *c)
 {
 	c->call = NULL;
-	c->outage = NULL;
+	c->source.outage = NULL;
 }
 
 void consul_query(struct pk_consul *c, bool waits, pk_store_fn *fn)
@@ -256,17 +252,13 @@ const char *pk_consul_over(const struct pk_consul *c)
 
 void pk_consul_unserved(struct pk_consul *c, const char *why)
 {
-	c->outage = why;
+	c->source.outage = why;
 	note_outage(c);
 }
 
 void pk_consul_served(struct pk_consul *c, bool anew)
 {
-	c->outage = NULL;
-	if (!PK_MOVE(c->unserved, false) || !c->call)
-		return;
-	pk_source_good(&c->source);
-	if (!anew)
+	if (!pk_source_served(&c->source) || !c->call || !anew)
 		return;
 	pk_store_cancel(c->args.store, PK_MOVE(c->call, NULL));
 	consul_forget_last(c);

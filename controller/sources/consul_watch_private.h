@@ -39,10 +39,8 @@ struct pk_consul {
 	 */
 	bool suspected;
 	bool polls;
-	bool unserved;	    /* the question waits on though nobody answers it */
-	const char *outage; /* said since the last answer: why nobody answers; or NULL */
-	char over[320];	    /* why the last answer is over its tenant's budget; "" */
-	bool first;	    /* no answer was believed yet */
+	char over[320]; /* why the last answer is over its tenant's budget; "" */
+	bool first;	/* no answer was believed yet */
 	struct answer last;
 	struct pk_docs_ahead *ahead; /* of last */
 	bool waits;		     /* the next question is the one that confirms `last` */

@@ -31,7 +31,6 @@ struct pk_nomad {
 	struct pk_source source;
 	struct pk_pace pace;
 	struct pk_history history;
-	bool unserved;
 	char name[128];
 	size_t n_refused; /* refused allocs of the last answer */
 	/* The reader of the answer that is under way: */
@@ -53,7 +52,6 @@ static void failed(struct pk_nomad *n, enum pk_source_fault fault, const char *w
 	if (n->source.failures == 0)
 		log_warn("op=nomad err=\"%s\" keeping what is in force", why);
 	pk_source_bad(&n->source, fault, why);
-	n->unserved = false;
 	/*
 	 * After a failure the next question names no index: another server may answer, and a whole
 	 * answer is cheap. It names no node either: a client that comes back may have another id,
@@ -62,6 +60,20 @@ static void failed(struct pk_nomad *n, enum pk_source_fault fault, const char *w
 	n->history.index = 0;
 	n->node.id[0] = '\0';
 	pk_timer_set(n->timer, pk_backoff_ms(n->source.failures - 1));
+}
+
+/* Says that the question under way isn't answered now. */
+static void note_outage(struct pk_nomad *n)
+{
+	if (n->call && pk_source_note_outage(&n->source))
+		log_warn("op=nomad err=\"%s\" keeping what is in force", n->source.outage);
+}
+
+/* Forgets the call, which is answered. */
+static void ended(struct pk_nomad *n)
+{
+	n->call = NULL;
+	n->source.outage = NULL;
 }
 
 static void readers_free(struct pk_nomad *n)
@@ -145,7 +157,6 @@ static bool is_older(struct pk_nomad *n, uint64_t index)
 
 static void take_allocs(struct pk_nomad *n, struct pk_allocs *allocs, uint64_t index)
 {
-	n->unserved = false;
 	n->source.index = index;
 	pk_source_good(&n->source);
 	snprintf(n->source.detail, sizeof(n->source.detail), "node %.8s of %.40s, %zu allocs",
@@ -166,7 +177,7 @@ static void on_allocs(void *arg, const struct pk_http_reply *reply)
 	struct pk_nomad *n = arg;
 	struct pk_allocs allocs;
 
-	n->call = NULL;
+	ended(n);
 	if (is_bad(n, reply))
 		return;
 	if (!reply->index)
@@ -183,7 +194,7 @@ static void on_nodes(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_nomad *n = arg;
 
-	n->call = NULL;
+	ended(n);
 	if (is_bad(n, reply))
 		return;
 	if (pk_node_reader_end(n->nodes, &n->node, &n->err) < 0) {
@@ -260,6 +271,8 @@ static void ask(void *arg)
 		ask_nodes(n);
 	if (!n->call)
 		failed(n, PK_FAULT_UNASKED, n->err.text);
+	else
+		note_outage(n);
 }
 
 struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
@@ -294,19 +307,13 @@ const struct pk_source *pk_nomad_source(const struct pk_nomad *n)
 
 void pk_nomad_unserved(struct pk_nomad *n, const char *why)
 {
-	if (!n->call || n->source.failures)
-		return;
-	log_warn("op=nomad err=\"%s\" keeping what is in force", why);
-	pk_source_bad(&n->source, PK_FAULT_ANSWER, why);
-	n->unserved = true;
+	n->source.outage = why;
+	note_outage(n);
 }
 
 void pk_nomad_served(struct pk_nomad *n, bool anew)
 {
-	if (!PK_MOVE(n->unserved, false) || !n->call)
-		return;
-	pk_source_good(&n->source);
-	if (!anew)
+	if (!pk_source_served(&n->source) || !n->call || !anew)
 		return;
 	pk_http_cancel(PK_MOVE(n->call, NULL));
 	pk_timer_set(n->timer, 0);

@@ -26,8 +26,9 @@ struct pk_nomad *pk_nomad_new(struct pk_loop *loop, struct pk_http *http,
 void pk_nomad_free(struct pk_nomad *nomad);
 const struct pk_source *pk_nomad_source(const struct pk_nomad *nomad);
 /*
- * Says why Nomad doesn't answer now. The waiting question goes on: a thousand nodes that ask again
- * would only burden the servers.
+ * Says by a static text why Nomad doesn't answer now. The waiting question goes on: a thousand
+ * nodes that ask again would only burden the servers. Where none waits it is noted with the next
+ * one.
  */
 void pk_nomad_unserved(struct pk_nomad *nomad, const char *why);
 /* Says that Nomad answers again; anew: asks again at once, by the token of now. */

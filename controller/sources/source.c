@@ -21,6 +21,7 @@ void pk_source_good(struct pk_source *s)
 {
 	s->state = PK_SOURCE_OK;
 	s->failures = 0;
+	s->unserved = false;
 	clock_gettime(CLOCK_REALTIME, &s->contact);
 }
 
@@ -31,5 +32,26 @@ void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *
 		s->state = PK_SOURCE_STALE;
 	s->errors++;
 	s->failures++;
+	s->unserved = false;
 	snprintf(s->last_error, sizeof(s->last_error), "%s", why);
+}
+
+bool pk_source_note_outage(struct pk_source *s)
+{
+	if (!s->outage || s->failures)
+		return false;
+	pk_source_bad(s, PK_FAULT_ANSWER, s->outage);
+	s->unserved = true;
+	return true;
+}
+
+bool pk_source_served(struct pk_source *s)
+{
+	s->outage = NULL;
+	if (!s->unserved)
+		return false;
+	s->unserved = false;
+	s->failures = 0;
+	s->state = s->contact.tv_sec ? PK_SOURCE_OK : PK_SOURCE_STARTING;
+	return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The state of a source, as /v1/status shows it. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -26,6 +27,8 @@ struct pk_source {
 	unsigned int errors;   /* failures since start */
 	unsigned int failures; /* failures in a row */
 	uint64_t since;	       /* when it was asked first, in seconds of pk_boot_seconds */
+	const char *outage;    /* said since the last answer: why nobody answers; or NULL */
+	bool unserved;	       /* its last failure is that outage: its question waits on */
 	char last_error[320];
 	char detail[160];
 };
@@ -40,3 +43,13 @@ void pk_source_start(struct pk_source *s);
 void pk_source_good(struct pk_source *s);
 /* Notes a failure; what the last good answer said stays in force. */
 void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *why);
+/*
+ * Notes the outage that was said as a failure of the question that waits now. Returns false where
+ * none was said, or the source fails already.
+ */
+bool pk_source_note_outage(struct pk_source *s);
+/*
+ * Notes that the outage is over. Returns whether it was noted as a failure; the source is then what
+ * it was before: one that never answered is starting again.
+ */
+bool pk_source_served(struct pk_source *s);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How often a watch asks a server that never waits; on a clock of its own. */
+/*
+ * How often a watch asks a server that never waits, and what it makes of an outage that is said; on
+ * a clock of its own.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -323,15 +326,147 @@ static void test_variables_are_asked_for_at_a_pace(void **state)
 
 static void test_a_token_is_asked_for_at_a_pace(void **state)
 {
-	struct pk_token_watch *w = pk_token_watch_new(
-		&(struct pk_token_watch_args){ .loop = f.loop,
-					       .service = &f.config.nomad,
-					       .header = "X-Nomad-Token",
-					       .told = nothing });
+	struct pk_token_watch *w =
+		pk_token_watch_new(&(struct pk_token_watch_args){ .loop = f.loop,
+								  .service = &f.config.nomad,
+								  .header = "X-Nomad-Token",
+								  .told = nothing });
 
 	(void)state;
 	IS_PACED(a_minute(rising, "/v1/acl/"));
 	pk_token_watch_free(w);
+}
+
+/* -- outages */
+
+#define IS(source, is, n_errors)                                                                   \
+	do {                                                                                       \
+		assert_int_equal((source)->state, is);                                             \
+		assert_int_equal((source)->errors, n_errors);                                      \
+	} while (0)
+
+/* Goes on to the next question. */
+static void next(void)
+{
+	assert_null(server.last);
+	pass(f.loop, 2000);
+	assert_non_null(server.last);
+}
+
+/* An outage that is said while no question waits is that of the next one. */
+static void test_an_outage_between_two_questions_for_keys(void **state)
+{
+	(void)state;
+	for (int many = 0; many < 2; many++) {
+		struct pk_keys_watch *w = keys_watch(many);
+		const struct pk_source *source = pk_keys_watch_source(w);
+
+		next();
+		answer(server.last, 7);
+		pk_keys_watch_unserved(w, "no leader");
+		IS(source, PK_SOURCE_OK, 0);
+		next();
+		IS(source, PK_SOURCE_STALE, 1);
+		assert_string_equal(source->last_error, "no leader");
+		pk_keys_watch_served(w, false);
+		IS(source, PK_SOURCE_OK, 1);
+		/* What an answer says counts more than what was said before it. */
+		pk_keys_watch_unserved(w, "no leader");
+		IS(source, PK_SOURCE_STALE, 2);
+		answer(server.last, 7);
+		next();
+		IS(source, PK_SOURCE_OK, 2);
+		/* One that is over before the next question is none. */
+		answer(server.last, 7);
+		pk_keys_watch_unserved(w, "no leader");
+		pk_keys_watch_served(w, false);
+		next();
+		IS(source, PK_SOURCE_OK, 2);
+		pk_keys_watch_free(w);
+	}
+}
+
+static void test_an_outage_between_two_questions_for_allocs(void **state)
+{
+	struct pk_nomad *n = nomad_watch();
+	const struct pk_source *source = pk_nomad_source(n);
+
+	(void)state;
+	next();
+	answer(server.last, 7); /* which node this is */
+	next();
+	answer(server.last, 7);
+	pk_nomad_unserved(n, "no leader");
+	IS(source, PK_SOURCE_OK, 0);
+	next();
+	IS(source, PK_SOURCE_STALE, 1);
+	assert_string_equal(source->last_error, "no leader");
+	pk_nomad_served(n, false);
+	IS(source, PK_SOURCE_OK, 1);
+	pk_nomad_unserved(n, "no leader");
+	IS(source, PK_SOURCE_STALE, 2);
+	answer(server.last, 8);
+	next();
+	IS(source, PK_SOURCE_OK, 2);
+	answer(server.last, 9);
+	pk_nomad_unserved(n, "no leader");
+	pk_nomad_served(n, false);
+	next();
+	IS(source, PK_SOURCE_OK, 2);
+	pk_nomad_free(n);
+}
+
+/* A source that never answered is still starting when an outage ends, and was never in contact. */
+static void test_an_outage_before_the_first_answer(void **state)
+{
+	struct pk_keys_watch *w = keys_watch(false);
+	const struct pk_source *source = pk_keys_watch_source(w);
+	struct pk_nomad *n;
+
+	(void)state;
+	next();
+	pk_keys_watch_unserved(w, "no leader");
+	IS(source, PK_SOURCE_STARTING, 1);
+	pk_keys_watch_served(w, false);
+	IS(source, PK_SOURCE_STARTING, 1);
+	assert_int_equal(source->failures, 0);
+	assert_int_equal(source->contact.tv_sec, 0);
+	answer(server.last, 7);
+	IS(source, PK_SOURCE_OK, 1);
+	pk_keys_watch_free(w);
+
+	n = nomad_watch();
+	source = pk_nomad_source(n);
+	next();
+	pk_nomad_unserved(n, "no leader");
+	answer(server.last, 7);
+	next();
+	IS(source, PK_SOURCE_STARTING, 1);
+	pk_nomad_served(n, false);
+	IS(source, PK_SOURCE_STARTING, 1);
+	answer(server.last, 7);
+	IS(source, PK_SOURCE_OK, 1);
+	pk_nomad_free(n);
+}
+
+/* The first answer is there, and isn't believed yet: the leader is asked for the history. */
+static void test_an_outage_before_the_first_answer_is_believed(void **state)
+{
+	struct pk_consul *c = documents_watch();
+	const struct pk_source *source = pk_consul_source(c);
+
+	(void)state;
+	pk_docs_history(f.docs, "consul/operator")->index = 5;
+	next();
+	pk_consul_unserved(c, "no leader");
+	IS(source, PK_SOURCE_STARTING, 1);
+	answer(server.last, 7);
+	assert_non_null(strstr(server.last->url, ".history"));
+	pk_consul_served(c, false);
+	IS(source, PK_SOURCE_STARTING, 1);
+	answer(server.last, 7);
+	IS(source, PK_SOURCE_OK, 1);
+	pk_consul_free(c);
 }
 
 int main(void)
@@ -348,6 +483,14 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_token_is_asked_for_at_a_pace, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_an_outage_between_two_questions_for_keys,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_outage_between_two_questions_for_allocs,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_outage_before_the_first_answer, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_an_outage_before_the_first_answer_is_believed,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
