@@ -174,7 +174,6 @@ struct pools {
 	size_t n_others;
 	struct pk_prefix *list;
 	size_t n;
-	const struct pk_prefix *lost; /* NULL, or an old block that another node has by now */
 };
 
 static void add_pool(struct pools *p, const struct pk_prefix *pool)
@@ -219,13 +218,13 @@ static bool may_be_held(const struct pools *p, const struct pk_prefix *pool)
 	return false;
 }
 
-/* Returns another node's block that covers this one; NULL: there is none. */
-static const struct pk_prefix *foreign(const struct pools *p, const struct pk_prefix *pool)
+/* Returns whether another node's block covers this one. */
+static bool is_foreign(const struct pools *p, const struct pk_prefix *pool)
 {
 	for (size_t i = 0; i < p->n_others; i++)
 		if (pk_prefix_covers(&p->others[i].prefix, pool))
-			return &p->others[i].prefix;
-	return NULL;
+			return true;
+	return false;
 }
 
 /*
@@ -238,18 +237,12 @@ static int keep_pool(void *arg, const void *at, const void *value)
 	const struct pk_pool_key *key = at;
 	struct pools *p = arg;
 	struct pk_prefix pool = { .addr = key->addr };
-	const struct pk_prefix *other;
 
 	if (((const struct pk_pool *)value)->whose == PK_POOL_OTHERS)
 		return 0;
 	pool.v6 = !pk_addr_is4(&pool.addr);
 	pool.len = (uint8_t)(key->prefixlen - (pool.v6 ? 0 : 96));
-	if (!may_be_held(p, &pool))
-		return 0;
-	other = foreign(p, &pool);
-	if (other)
-		p->lost = other;
-	else
+	if (may_be_held(p, &pool) && !is_foreign(p, &pool))
 		add_pool(p, &pool);
 	return 0;
 }
@@ -294,18 +287,18 @@ static const struct pk_prefix *foreign_with(const struct pools *p, const union p
 }
 
 /*
- * Returns another node's block that an endpoint without a record that can be read has an address
- * of, by the tables; NULL: there is none. Once such a block is the other's in the tables nothing
- * else there says that it was this node's.
+ * Returns another node's block that an open endpoint without a record that can be read has an
+ * address of, by the tables; NULL: there is none. Once such a block is the other's in the tables
+ * nothing else there says that it was this node's. A closed slot is of an endpoint that goes.
  */
 static const struct pk_prefix *find_lost(const struct pools *p, const struct pk_bpf *bpf)
 {
-	const struct pk_prefix *lost = p->lost;
+	const struct pk_prefix *lost = NULL;
 
 	for (uint32_t slot = 1; !lost && slot <= bpf->node.capacity; slot++) {
 		const struct pk_endpoint *ep = &bpf->endpoints[slot];
 
-		if (!pk_slot_taken(bpf, slot) || pk_model_by_slot(p->model, slot))
+		if (!pk_word(bpf, slot) || pk_model_by_slot(p->model, slot))
 			continue;
 		lost = foreign_with(p, &ep->ipv4) ?: foreign_with(p, &ep->ipv6);
 	}
@@ -313,8 +306,9 @@ static const struct pk_prefix *find_lost(const struct pools *p, const struct pk_
 }
 
 /*
- * Notes a block that another node has by now although an endpoint here may have an address of it,
- * because a record can't be read. The note goes once all can be read.
+ * Notes a block that another node has by now although an endpoint here has an address of it, which
+ * nobody can move since its record can't be read. The note goes with that endpoint, or once all
+ * records can be read.
  */
 static void note_lost(struct pk_apply *a, const struct pools *pools)
 {
@@ -328,11 +322,10 @@ static void note_lost(struct pk_apply *a, const struct pools *pools)
 		pk_fix(&err,
 		       pk_fail(&err, 0,
 			       "block %s is another node's by now, and an endpoint whose record "
-			       "can't be read may have an address of it",
+			       "can't be read has an address of it",
 			       pk_prefix_format(lost, text)),
 		       "stop the allocation whose record can't be read and start it anew");
-	if (lost || !pools->unread)
-		pk_apply_note(&a->state.lost_block, lost ? -EADDRNOTAVAIL : 0, &err, "settings");
+	pk_apply_note(&a->state.lost_block, lost ? -EADDRNOTAVAIL : 0, &err, "settings");
 }
 
 static int set_pools(struct pk_apply *a, struct pk_err *err)

@@ -201,6 +201,53 @@ static void test_memory_goes_back_after_a_pass(void **state)
 	until_trimmed(f, before + 1);
 }
 
+static union pk_addr addr(const char *text)
+{
+	union pk_addr a;
+
+	assert_int_equal(pk_addr_parse(text, &a), 0);
+	return a;
+}
+
+/* Returns what is said of a lost block once the tables' blocks are as they are to be; "": nothing. */
+static const char *lost(struct fixture *f)
+{
+	pk_apply_settings(f->apply);
+	until_revision(f, pk_apply_state(f->apply)->revision + 1);
+	return pk_apply_state(f->apply)->lost_block.text;
+}
+
+/* Another node has a block by now of which an endpoint here has an address. */
+static void test_a_lost_block_is_that_of_an_open_endpoint(void **state)
+{
+	static struct pk_endpoint endpoints[3];
+	static uint64_t words[3];
+	const struct pk_far_block other = { .prefix = { addr("10.1.0.0"), 24, false } };
+	struct pk_prefix own = { addr("10.2.0.0"), 24, false };
+	struct pk_settings settings = { .pools = &own, .n_pools = 1 };
+	struct fixture *f = *state;
+
+	pk_model_settings(f->model, &settings);
+	fake.bpf.node.capacity = 2;
+	fake.bpf.endpoints = endpoints;
+	fake.bpf.words = words;
+	endpoints[1] = (struct pk_endpoint){ .owner = 1, .ipv4 = addr("10.2.0.5") };
+	endpoints[2] = (struct pk_endpoint){ .owner = 2, .ipv4 = addr("10.1.0.5") };
+	words[1] = words[2] = 1;
+	pk_remotes_set_blocks(pk_model_remotes(f->model), &other, 1);
+	start(f);
+	assert_string_equal(lost(f), "");
+	fake.unread = 1;
+	assert_non_null(strstr(lost(f), "block 10.1.0.0/24 is another node's by now"));
+	/* The endpoint goes: its slot is closed before it is free. */
+	words[2] = 0;
+	assert_string_equal(lost(f), "");
+	words[2] = 1;
+	assert_string_not_equal(lost(f), "");
+	fake.unread = 0;
+	assert_string_equal(lost(f), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +259,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_lock_that_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory_goes_back_after_a_pass, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_a_lost_block_is_that_of_an_open_endpoint,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
