@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <string.h>
 
 #include "tests/bpf/devices.h"
@@ -326,8 +327,67 @@ static void tagged(void)
 	check("comes without it", client.b[12] == 8 && !client.b[13] && world_to(&client, WHO_A));
 }
 
+/* The world may begin with A, at its own address too. */
+static void open_to_world(void)
+{
+	struct pk_verdict_key key = { .prefixlen = PK_VERDICT_BITS_DIR,
+				      .rule_set = 1,
+				      .class = PK_CLASS_WORLD4,
+				      .dir = PK_INGRESS };
+
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), 100);
+	key.class = PK_CLASS_WORLD6;
+	node_verdict(&key, PK_ALLOW, PK_RANK(PK_TIER_OPERATOR, PK_KIND_ALLOW), 100);
+}
+
+static void summed_start(void)
+{
+	world_start();
+	node_settings(block6);
+	world_publish(0, 8080, 1, 80);
+	world_publish_udp(8080, 1, 80);
+	open_to_world();
+}
+
+/* The kernel compares the sum with the bytes behind the program. */
+static void comes_summed(const char *text, struct pkt p)
+{
+	static const struct node_meta meta = { .summed = true };
+	int r = node_run(NODE_UP, 0, &p, &meta);
+
+	if (r == -EINVAL)
+		skip(text, "a test run can't say so before Linux 6.17");
+	else
+		check(text, r == 7 && world_to(&p, WHO_A));
+}
+
+/*
+ * What a driver summed up of a client's packet, or of an error about what an endpoint sent, is what
+ * the endpoint gets.
+ */
+static void summed(void)
+{
+	struct pkt wire = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 9));
+	struct pkt wire6 = pkt_v6(WHO_A, WHO_WORLD, UDP(40000, 9));
+
+	summed_start();
+	comes_summed("summed up: TCP", world_to_node(WHO_WORLD, TCP(50000, 8080, SYN)));
+	comes_summed("summed up: UDP", world_to_node(WHO_WORLD, UDP(50000, 8080)));
+	comes_summed("summed up: TCP, IPv6", pkt_v6(WHO_WORLD, WHO_HOST, TCP(50000, 8080, SYN)));
+	comes_summed("summed up: UDP, IPv6", pkt_v6(WHO_WORLD, WHO_HOST, UDP(50000, 8080)));
+	summed_start();
+	comes_summed("summed up: to its own address", pkt_v4(WHO_WORLD, WHO_A, UDP(50000, 9)));
+	comes_summed("summed up: to its own address, IPv6",
+		     pkt_v6(WHO_WORLD, WHO_A, UDP(50000, 9)));
+	node_run(NODE_FROM, 1, &wire, NULL);
+	node_run(NODE_FROM, 1, &wire6, NULL);
+	comes_summed("summed up: an error", pkt_error(WHO_WORLD, WHO_HOST, &wire));
+	comes_summed("summed up: an error, IPv6", pkt_error(WHO_WORLD, WHO_HOST, &wire6));
+}
+
 void cases_uplink(void)
 {
+	summed();
 	short_ones();
 	malformed();
 	own_address();
