@@ -109,10 +109,14 @@ static bool leaves_as_the_nodes(struct pkt out)
 	       !memcmp(out.b + 26, pkt_ip4(WHO_HOST).b + 12, 4);
 }
 
-/* The kernel chooses another source by now, and the flow's is still the uplink's: it goes on. */
+/*
+ * The kernel chooses another source by now, and the flow's is still the uplink's: it goes on. A new
+ * one has what the kernel chooses, whatever the uplink's entry has.
+ */
 static void another_source(void)
 {
 	struct pkt out = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53));
+	struct pkt anew = pkt_v4(WHO_A, WHO_WORLD, UDP(40001, 53));
 
 	world_start();
 	check("A to the world, as the node", leaves_as_the_nodes(out));
@@ -121,6 +125,8 @@ static void another_source(void)
 		      " ip route replace default via 192.0.2.254 dev up0 src 192.0.2.77"));
 	age();
 	check("the flow keeps its own", leaves_as_the_nodes(out));
+	check("a new one has the route's",
+	      node_run(NODE_FROM, 1, &anew, NULL) == 7 && !memcmp(anew.b + 26, "\300\0\2\115", 4));
 	check("as it was", !system("ip route replace default via 192.0.2.254 dev up0 &&"
 				   " ip addr del 192.0.2.77/32 dev up0"));
 }
