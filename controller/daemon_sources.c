@@ -89,7 +89,6 @@ bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg
 		      pk_cluster_release(d->parts.cluster);
 	size_t n;
 
-	pk_files_look(d->parts.files);
 	n = pk_docs_release(docs, &meant);
 	log_info("op=release what=\"%s\" documents=%zu", what, n);
 	if (n)
@@ -324,11 +323,24 @@ static void watch_services(struct pk_daemon *d)
 									.arg = d });
 }
 
+static void on_looked(void *arg)
+{
+	const struct pk_daemon *d = arg;
+
+	pk_api_release_looked(&d->parts);
+}
+
+static void watch_files(struct pk_daemon *d)
+{
+	d->parts.files =
+		pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir, on_documents, d);
+	pk_files_on_look(d->parts.files, on_looked, d);
+}
+
 void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *which)
 {
 	if (which->files)
-		d->parts.files = pk_files_new(d->parts.loop, d->parts.docs, d->config.policies_dir,
-					      on_documents, d);
+		watch_files(d);
 	if (which->nomad && d->config.nomad.on)
 		ask_nomad(d);
 	if (which->store)
@@ -355,8 +367,10 @@ void daemon_stop_sources(struct pk_daemon *d, const struct daemon_touched *which
 {
 	if (which->store)
 		pk_api_store_ends();
-	if (which->files)
+	if (which->files) {
+		pk_api_release_stop();
 		pk_files_free(PK_MOVE(d->parts.files, NULL));
+	}
 	if (which->nomad) {
 		*d->nomad_id = '\0';
 		pk_leader_free(PK_MOVE(d->nomad_leader, NULL));

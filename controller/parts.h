@@ -53,7 +53,10 @@ struct pk_parts {
 	struct pk_listener *listener; /* NULL: none on the network */
 
 	int (*reload)(void *arg, struct pk_err *err); /* does what SIGHUP does */
-	/* Believes a source (or one document, "file/db") that is held; false: nothing is. */
+	/*
+	 * Believes a source (or one document, "file/db") that is held, by the last look at the
+	 * directory; false: nothing is.
+	 */
 	bool (*release)(void *arg, const char *what, pk_release_fn *fn, void *fn_arg);
 	void *arg;
 };

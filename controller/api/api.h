@@ -118,6 +118,10 @@ void pk_api_node_remove(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_node_remove_stop(void);
 void pk_api_policies(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_release(const struct pk_parts *p, struct pk_exchange *x);
+/* Called after each look at the policy directory: a release is judged by what it found. */
+void pk_api_release_looked(const struct pk_parts *p);
+/* Called before the directory's watch goes. */
+void pk_api_release_stop(void);
 void pk_api_policy(const struct pk_parts *p, struct pk_exchange *x, const char *id);
 void pk_api_world(const struct pk_parts *p, struct pk_exchange *x);
 void pk_api_rules(const struct pk_parts *p, struct pk_exchange *x);

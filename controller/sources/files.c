@@ -52,8 +52,8 @@ struct pk_files {
 	bool first;	/* no look at the whole directory was made yet */
 	size_t lacking; /* files that the last look lacked and that aren't taken as gone yet */
 	uint64_t lacking_ms;
-	pk_loop_fn *changed;
-	void *arg;
+	pk_loop_fn *changed, *looked;
+	void *arg, *looked_arg;
 };
 
 static struct seen *seen_of(struct pk_files *f, const char *name)
@@ -328,6 +328,8 @@ static void look(void *arg)
 	pk_files_ahead_clear(f->ahead);
 	pk_timer_set(f->timer, pause_of(f, r < 0));
 	tell(f, any);
+	if (f->looked)
+		f->looked(f->looked_arg);
 }
 
 void pk_files_begin(struct pk_files *f)
@@ -458,6 +460,12 @@ struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const 
 bool pk_files_has(const struct pk_files *f, const char *path)
 {
 	return is_here((void *)f, path);
+}
+
+void pk_files_on_look(struct pk_files *f, pk_loop_fn *looked, void *arg)
+{
+	f->looked = looked;
+	f->looked_arg = arg;
 }
 
 void pk_files_look(struct pk_files *f)

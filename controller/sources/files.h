@@ -16,7 +16,9 @@ struct pk_files;
 struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,
 			      pk_loop_fn *changed, void *arg);
 void pk_files_free(struct pk_files *files);
-/* Looks now, in one go: before the loop serves anybody, or where an answer waits for it. */
+/* Sets what is called after each look at the whole directory, changed or not. */
+void pk_files_on_look(struct pk_files *files, pk_loop_fn *looked, void *arg);
+/* Looks now, in one go: before the loop serves anybody. */
 void pk_files_look(struct pk_files *files);
 /* Looks at once where one turn is enough for what is new, else in several turns of the loop. */
 void pk_files_begin(struct pk_files *files);
