@@ -146,6 +146,8 @@ class FakeConsul(FakeServer):
             self.changes.append((verb, key))
         if not self.may_write or not key.startswith(self.writable):
             return 403, f"Permission denied: token lacks permission 'key:write' on \"{key}\""
+        if "acquire" in self.query and self.query["acquire"] not in self.sessions:
+            return 500, f'rpc error making call: invalid session "{self.query["acquire"]}"'
         if "acquire" in self.query and self.held.setdefault(key, self.query["acquire"]) != self.query["acquire"]:
             return 200, "false"
         if verb == "PUT":
