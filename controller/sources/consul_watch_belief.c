@@ -389,19 +389,20 @@ bool consul_is_lacking(const struct pk_consul *c)
 }
 
 /*
- * Returns whether the answer to a question that didn't wait is exactly what is in force, under its
- * index: of whatever history it is, it changes nothing. So a thousand nodes don't all ask the
- * leader when the servers come back.
+ * Returns whether the answer to a question that didn't wait has all that is in force as it is, under
+ * no older index. Of whatever history it is, it takes nothing away, and its index is believed either
+ * way: what the leader says of its index changes nothing then. So a thousand nodes don't all ask the
+ * leader when the servers come back, or when all of them start.
  */
-static bool is_the_same(const struct pk_consul *c, const struct pk_docs_history *h)
+static bool has_all(const struct pk_consul *c, const struct pk_docs_history *h)
 {
-	return !c->wait.index && c->last.index == h->index && generation_of(c) == h->generation &&
+	return !c->wait.index && c->last.index >= h->index && generation_of(c) == h->generation &&
 	       !any_in_force(c, is_another);
 }
 
 /*
- * Returns whether the answer is doubted: it is the first one, lacks something, has an older text,
- * or came without a newer index.
+ * Returns whether the answer is doubted: it shows a sign that its history is older, lacks something,
+ * is the first one and has something else than what is in force, or came without a newer index.
  */
 bool consul_is_doubted(struct pk_consul *c)
 {
@@ -413,11 +414,13 @@ bool consul_is_doubted(struct pk_consul *c)
 		return false;
 	if (c->args.store->ops->waits_end_early)
 		c->suspected |= pk_kv_wait_suspects(&c->wait, c->last.index, c->last.heard_ms);
-	if (c->first || c->suspected || h->behind || generation_of(c) > h->generation ||
+	if (c->suspected || h->behind || generation_of(c) > h->generation ||
 	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;
-	if (is_the_same(c, h))
+	if (has_all(c, h))
 		return false;
+	if (c->first)
+		return true;
 	/* A server that always answers so is asked no more often than any other. */
 	c->waits = c->last.index < h->index || (early && c->last.index == h->index);
 	return c->waits;

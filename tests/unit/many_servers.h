@@ -22,8 +22,8 @@
 
 #define SECONDS 1000 /* that are counted */
 #define NOMAD	"http://192.0.2.2"
-#define VALUE	"eyJ9" /* of a document; what it says doesn't matter */
-#define INDEX	100    /* of all that the servers have */
+#define VALUE	"W3siZW5kcG9pbnRTZWxlY3RvciI6IHt9fV0=" /* of a document: [{"endpointSelector": {}}] */
+#define INDEX	100				       /* of all that the servers have at first */
 
 enum servers { UP, LEADERLESS, AWAY };
 
@@ -42,6 +42,7 @@ static struct {
 	struct pk_loop *loop;
 	enum servers state, nomads_state;
 	unsigned int sessions, over; /* how many there were; those before are over */
+	uint64_t written;	     /* changes of anything since the first index */
 	struct pk_http_call *waiting;
 	unsigned int asked[SECONDS], leaders[SECONDS];
 	unsigned int nomads[SECONDS], nomads_leaders[SECONDS]; /* the same of Nomad */
@@ -73,7 +74,9 @@ static enum servers state_of(bool is_nomads)
 static void answer(void *arg)
 {
 	struct pk_http_call *c = arg;
-	struct pk_http_reply reply = { .status = c->status, .body = c->body, .index = INDEX };
+	struct pk_http_reply reply = { .status = c->status,
+				       .body = c->body,
+				       .index = INDEX + servers.written };
 	const enum servers state = state_of(c->is_nomads);
 
 	unlink_call(c);

@@ -26,6 +26,7 @@ static struct fixture {
 	pk_store_fn *fn; /* of the question that waits; NULL: none does */
 	void *arg;
 	struct pk_store_question asked; /* the last one */
+	unsigned int histories;		/* questions for the leader's index */
 	unsigned int changes;
 	size_t in_force; /* at the last change */
 } f;
@@ -36,6 +37,19 @@ static struct pk_store_call *on_ask(struct pk_store *store, const struct pk_stor
 	(void)err;
 	assert_null(f.fn);
 	f.asked = *q;
+	f.fn = fn;
+	f.arg = arg;
+	return (struct pk_store_call *)store;
+}
+
+static struct pk_store_call *on_index(struct pk_store *store, const char *prefix, unsigned int turn,
+				      pk_store_fn *fn, void *arg, struct pk_err *err)
+{
+	(void)prefix;
+	(void)turn;
+	(void)err;
+	assert_null(f.fn);
+	f.histories++;
 	f.fn = fn;
 	f.arg = arg;
 	return (struct pk_store_call *)store;
@@ -69,26 +83,49 @@ static void never(void *arg)
 	fail();
 }
 
-/* Answers the question that waits, with so many documents that open one direction. */
-static void answer(size_t n, const char *direction, uint64_t index)
+static void add_key(struct pk_kvs *kvs, const char *name, const char *text, uint64_t modified)
 {
-	struct pk_kvs kvs = { .list = pk_alloc((n + 1) * sizeof(struct pk_kv)) };
-	const struct pk_store_answer said = { .kvs = &kvs, .index = index };
+	own_str key = { 0 };
+
+	pk_str_addf(&key, "picket/v1/default/policies/operator/%s", name);
+	kvs->list[kvs->n++] = (struct pk_kv){ .key = pk_str_take(&key),
+					      .value = pk_strdup(text),
+					      .len = strlen(text),
+					      .modified = modified };
+}
+
+/* What a store has: so many documents that open one direction, and the operators' generation. */
+struct has {
+	size_t n;
+	const char *direction;
+	uint64_t index, modified; /* of the store; of each document */
+	const char *generation;	  /* NULL: there is none */
+};
+
+/* Answers the question that waits. */
+static void answer_with(const struct has *has)
+{
+	struct pk_kvs kvs = { .list = pk_alloc((has->n + 1) * sizeof(struct pk_kv)) };
+	const struct pk_store_answer said = { .kvs = &kvs, .index = has->index };
 	pk_store_fn *fn = PK_MOVE(f.fn, NULL);
 
 	assert_non_null(fn);
-	for (; kvs.n < n; kvs.n++) {
-		own_str key = { 0 }, text = { 0 };
+	if (has->generation)
+		add_key(&kvs, ".generation", has->generation, has->modified);
+	for (size_t i = 0; i < has->n; i++) {
+		own_str name = { 0 }, text = { 0 };
 
-		pk_str_addf(&key, "picket/v1/default/policies/operator/d%05zu", kvs.n);
-		pk_str_addf(&text, TEXT, direction);
-		kvs.list[kvs.n] = (struct pk_kv){ .key = pk_str_take(&key),
-						  .value = pk_str_take(&text),
-						  .modified = index };
-		kvs.list[kvs.n].len = strlen(kvs.list[kvs.n].value);
+		pk_str_addf(&name, "d%05zu", i);
+		pk_str_addf(&text, TEXT, has->direction);
+		add_key(&kvs, name.text, text.text, has->modified);
 	}
 	fn(f.arg, &said);
 	pk_kvs_done(&kvs);
+}
+
+static void answer(size_t n, const char *direction, uint64_t index)
+{
+	answer_with(&(struct has){ n, direction, index, index, NULL });
 }
 
 static void watch(const char *of)
@@ -106,7 +143,11 @@ static void watch(const char *of)
 static int setup(void **state)
 {
 	static const struct pk_store_ops ops = {
-		.origin = "consul", .name = "Consul", .ask = on_ask, .cancel = on_cancel
+		.origin = "consul",
+		.name = "Consul",
+		.ask = on_ask,
+		.index = on_index,
+		.cancel = on_cancel,
 	};
 
 	static char prefix[] = "picket/v1/default/";
@@ -245,6 +286,100 @@ static void test_an_outage_while_reading(void **state)
 	assert_int_equal(source->errors, 2);
 }
 
+/* Ends the watch and begins another one, as a restart does that knows the documents. */
+static void restart(void)
+{
+	pk_consul_free(f.watch);
+	f.fn = NULL;
+	watch("consul/operator");
+	f.histories = 0;
+}
+
+/*
+ * A start asks the leader only where the first answer says something else than what is in force, or
+ * shows that the store may have been set back.
+ */
+static void test_a_start_that_knows_all(void **state)
+{
+	static const struct {
+		struct has has;
+		bool behind, held; /* before */
+		bool asks;
+	} rows[] = {
+		{ { FEW, "ingress", 7, 7, "3" }, .asks = false },
+		{ { FEW, "ingress", 20, 7, "3" }, .asks = false },
+		{ { FEW, "ingress", 20, 20, "3" },
+		  .asks = false }, /* the same text, written again */
+		{ { FEW, "ingress", 6, 7, "3" }, .asks = true },
+		{ { FEW, "ingress", 20, 6, "3" }, .asks = true }, /* changed before */
+		{ { FEW, "egress", 20, 20, "3" }, .asks = true },
+		{ { FEW, "egress", 20, 7, "3" }, .asks = true },
+		{ { FEW - 1, "ingress", 20, 7, "3" }, .asks = true },
+		{ { 0, "ingress", 20, 7, "3" }, .asks = true },
+		{ { FEW, "ingress", 20, 7, "4" }, .asks = true },
+		{ { FEW, "ingress", 20, 7, "2" }, .asks = true },
+		{ { FEW, "ingress", 20, 7, NULL }, .asks = true },
+		{ { FEW, "ingress", 20, 7, "3" }, .behind = true, .asks = true },
+		{ { FEW, "ingress", 20, 7, "3" }, .held = true, .asks = false }, /* it is back */
+		{ { FEW - 1, "ingress", 20, 7, "3" }, .held = true, .asks = true },
+	};
+
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		const struct pk_docs_history *h;
+
+		answer_with(&(struct has){ FEW, "ingress", 7, 7, "3" });
+		assert_int_equal(f.in_force, FEW);
+		h = pk_docs_history(f.docs, "consul/operator");
+		assert_true(h->index == 7 && h->generation == 3);
+		pk_docs_history(f.docs, "consul/operator")->behind = rows[i].behind;
+		if (rows[i].held)
+			pk_docs_hold(f.docs, "consul", "its data are lost");
+		restart();
+		answer_with(&rows[i].has);
+		if (f.histories != rows[i].asks)
+			print_message("row %zu\n", i);
+		assert_int_equal(f.histories, rows[i].asks);
+		/* What wasn't asked about is believed, with the index that it came with. */
+		if (!rows[i].asks) {
+			assert_int_equal(pk_consul_source(f.watch)->state, PK_SOURCE_OK);
+			assert_int_equal(h->index, rows[i].has.index);
+			assert_int_equal(h->generation, 3);
+			assert_int_equal(pk_docs_held(f.docs, "consul", NULL), 0);
+		}
+		assert_int_equal(in_force(), FEW);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* What a store that was set back lacks later is held, though the start had nothing to ask for. */
+static void test_a_loss_after_a_start_that_knew_all(void **state)
+{
+	const struct pk_docs_history *h;
+
+	(void)state;
+	answer(FEW, "ingress", 7);
+	restart();
+	answer_with(&(struct has){ FEW, "ingress", 20, 7, NULL });
+	assert_int_equal(f.histories, 0);
+	pass(f.loop, 2000);
+	assert_int_equal(f.asked.wait->index, 20);
+	answer(1, "egress", 21);
+	assert_int_equal(f.histories, 1);
+	answer(0, "", 19); /* the leader's store is behind what the answer at the start said */
+	pass(f.loop, 2000);
+	assert_int_equal(f.asked.wait->index, 0); /* a restore ends a wait with what was before */
+	answer(1, "egress", 19);
+	assert_int_equal(f.histories, 2);
+	answer(0, "", 19);
+	assert_true(f.asked.leaders);
+	answer(1, "egress", 19);
+	h = pk_docs_history(f.docs, "consul/operator");
+	assert_true(h->behind && h->index == 20);
+	assert_int_equal(pk_docs_held(f.docs, "consul", NULL), FEW - 1);
+	assert_int_equal(in_force(), FEW);
+}
+
 /* An offer takes the text as it was read, and reads another one itself. */
 static void test_an_offer_takes_what_was_read(void **state)
 {
@@ -284,6 +419,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_is_half_read_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whose_budget_is_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_outage_while_reading, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_start_that_knows_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_loss_after_a_start_that_knew_all, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_an_offer_takes_what_was_read, setup, teardown),
 	};
 

@@ -168,7 +168,8 @@ static void publish(struct node *n, size_t nr)
 	}
 }
 
-static void start(struct node *n, size_t nr)
+/* With documents, what is in force is known from before, as from disk. */
+static void start(struct node *n, size_t nr, struct pk_docs *docs)
 {
 	pk_config_init(&n->config);
 	assert_int_equal(pk_service_put_address(n->config.consul.address[0], "http://192.0.2.1"),
@@ -177,7 +178,7 @@ static void start(struct node *n, size_t nr)
 	assert_int_equal(pk_service_put_address(n->config.nomad.address[0], NOMAD), 0);
 	strcpy(n->config.nomad_node, "n");
 	strcpy(n->config.paths.root, "/dev/null"); /* what it would remember is left */
-	n->docs = pk_docs_new(NULL);
+	n->docs = docs ?: pk_docs_new(NULL);
 	n->store = pk_store_consul_new(NULL, &n->config);
 	watch_documents(n);
 	watch_nodes(n);
@@ -190,8 +191,11 @@ static void start(struct node *n, size_t nr)
 	publish(n, nr);
 }
 
-static void end(struct node *n)
+/* Ends it, and returns what is in force. */
+static struct pk_docs *end(struct node *n)
 {
+	struct pk_docs *docs = n->docs;
+
 	for (size_t i = 0; i < WATCHES; i++)
 		pk_consul_free(n->watches[i]);
 	for (size_t i = 0; i < PARTS; i++)
@@ -201,8 +205,8 @@ static void end(struct node *n)
 	pk_nomad_free(n->nomad);
 	pk_publish_free(n->publish);
 	pk_store_free(n->store);
-	pk_docs_free(n->docs);
 	pk_config_done(&n->config);
+	return docs;
 }
 
 /* -- the cluster */
@@ -243,7 +247,7 @@ static int setup(void **state)
 	pk_log_init("test", PK_LOG_ERROR); /* a line of each of them at each loss */
 	servers.loop = pk_loop_new();
 	for (size_t i = 0; i < NODES; i++) {
-		start(&nodes[i], i);
+		start(&nodes[i], i, NULL);
 		pass(servers.loop, 60); /* one after the other */
 	}
 	pass(servers.loop, 60000);
@@ -256,7 +260,7 @@ static int teardown(void **state)
 	struct node *nodes = *state;
 
 	for (size_t i = 0; i < NODES; i++)
-		end(&nodes[i]);
+		pk_docs_free(end(&nodes[i]));
 	free(nodes);
 	pk_loop_free(servers.loop);
 	return 0;
@@ -357,20 +361,27 @@ static void test_nomads_leader_is_lost(void **state)
 	assert_in_range(most(servers.nomads, at), NODES / 10, 3 * NODES / 5);
 }
 
-/* Each node's picketd is started in one moment, as after an upgrade of all or a power cut. */
+/*
+ * Each node's picketd is started in one moment, as after an upgrade of all or a power cut. What
+ * Consul says is what each knows from disk, while other keys were written.
+ */
 static void test_all_start_at_once(void **state)
 {
 	struct node *nodes = *state;
+	struct pk_docs *docs[NODES];
 	uint64_t at;
 
 	pass(servers.loop, 60000);
 	for (size_t i = 0; i < NODES; i++)
-		end(&nodes[i]);
+		docs[i] = end(&nodes[i]);
+	servers.written += 1000;
 	pass(servers.loop, 2000);
 	memset(nodes, 0, NODES * sizeof(*nodes));
 	at = servers.loop->now;
-	for (size_t i = 0; i < NODES; i++)
-		start(&nodes[i], i);
+	for (size_t i = 0; i < NODES; i++) {
+		assert_int_equal(pk_docs_history(docs[i], "consul/operator")->index, INDEX);
+		start(&nodes[i], i, docs[i]);
+	}
 	pass(servers.loop, BACK_MS);
 	print_message(
 		"all start: %u requests a second at most, %u of them the leader's; of Nomad %u, %u\n",
@@ -378,6 +389,7 @@ static void test_all_start_at_once(void **state)
 		most(servers.nomads_leaders, at));
 	/* Nothing spreads these yet: a node's own start waits for nobody. Each asks so much, once. */
 	assert_in_range(most(servers.asked, at), NODES * ASKERS, NODES * (2 * ASKERS + KEYS + 2));
+	/* What it has to say; what Consul says is as it was, and no question for the leader. */
 	assert_in_range(most(servers.leaders, at), NODES, NODES * (KEYS + 1));
 	assert_in_range(most(servers.nomads, at), NODES, NODES * 3);
 	assert_int_equal(most(servers.nomads_leaders, at), 0);
