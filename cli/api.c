@@ -14,6 +14,7 @@
 #include "own.h"
 
 #define API_SECONDS 10
+#define LONGEST	    1e9
 
 int cli_fail(const struct cli *cli, const struct pk_err *err, int code)
 {
@@ -39,15 +40,16 @@ bool cli_no_daemon(int ret)
 	return ret == -ENOENT || ret == -ECONNREFUSED;
 }
 
-static int ask(const struct cli *cli, const char *path, const char *body, struct pk_json_doc **doc,
-	       struct pk_err *err)
+static int ask(const struct cli *cli, const char *path, const char *body, double seconds,
+	       struct pk_json_doc **doc, struct pk_err *err)
 {
 	struct pk_ctl_request request = {
 		.socket = cli->socket,
 		.method = body ? "POST" : "GET",
 		.path = path,
 		.body = body,
-		.deadline_ns = pk_now_ns() + API_SECONDS * 1000000000ull,
+		.deadline_ns =
+			pk_now_ns() + (uint64_t)((seconds < LONGEST ? seconds : LONGEST) * 1e9),
 	};
 	PK_OWN(pk_ctl_answer_done) struct pk_ctl_answer answer = { 0 };
 	int r = pk_ctl_ok(&request, &answer, err);
@@ -64,13 +66,19 @@ static int ask(const struct cli *cli, const char *path, const char *body, struct
 
 int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err)
 {
-	return ask(cli, path, NULL, doc, err);
+	return ask(cli, path, NULL, API_SECONDS, doc, err);
 }
 
 int cli_api_post(const struct cli *cli, const char *path, const char *body,
 		 struct pk_json_doc **doc, struct pk_err *err)
 {
-	return ask(cli, path, body, doc, err);
+	return ask(cli, path, body, API_SECONDS, doc, err);
+}
+
+int cli_api_post_long(const struct cli *cli, const char *path, const char *body, double seconds,
+		      struct pk_json_doc **doc, struct pk_err *err)
+{
+	return ask(cli, path, body, seconds, doc, err);
 }
 
 bool cli_daemon_runs(const struct cli *cli)

@@ -77,6 +77,9 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format
 int cli_api(const struct cli *cli, const char *path, struct pk_json_doc **doc, struct pk_err *err);
 int cli_api_post(const struct cli *cli, const char *path, const char *body,
 		 struct pk_json_doc **doc, struct pk_err *err);
+/* The same, and waits for so long. */
+int cli_api_post_long(const struct cli *cli, const char *path, const char *body, double seconds,
+		      struct pk_json_doc **doc, struct pk_err *err);
 /* Returns whether a picketd of this root runs, also one that doesn't answer. */
 bool cli_daemon_runs(const struct cli *cli);
 /*

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* picket identity list, node list, node remove, service list, counters. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 #include "out.h"
 #include "own.h"
+
+#define REMOVE_WAIT "10m"
 
 static int api_list(struct cli *cli, const char *path, const char *member,
 		    const struct cli_column *columns)
@@ -79,21 +82,39 @@ static int node_list(struct cli *cli)
 	return api_list(cli, "/v1/nodes", "nodes", columns);
 }
 
+/* Says that picketd is still at it, where it is, and how to go on. */
+static int failed_removal(const struct cli *cli, struct pk_err *err, int r)
+{
+	if (r == -ETIMEDOUT)
+		pk_fix(err,
+		       pk_fail(err, 0,
+			       "not done yet: its keys go one by one, and picketd goes on with it"),
+		       "picket node list: it isn't there any more once it is done; picketd's log has "
+		       "the end (op=remove)");
+	return cli_fail(cli, err, CLI_CANNOT);
+}
+
 static int node_remove(struct cli *cli)
 {
+	const char *wait = cli_get(cli, "wait") ?: REMOVE_WAIT, *left;
 	const struct pk_json *root;
-	const char *left;
 	own_str body = { 0 };
 	struct pk_jw w = { .out = &body };
 	struct pk_err err = { 0 };
 	own_json *doc = NULL;
+	double seconds;
+	int r;
+
+	if (cli_duration(wait, &seconds) < 0)
+		return cli_usage(cli, "-wait \"%s\" is no duration like 30s", wait);
 
 	pk_jw_open(&w, NULL, '{');
 	pk_jw_string(&w, "name", cli->argv[0]);
 	pk_jw_bool(&w, "force", cli_has(cli, "force"));
 	pk_jw_close(&w, '}');
-	if (cli_api_post(cli, "/v1/nodes/remove", body.text, &doc, &err) < 0)
-		return cli_fail(cli, &err, CLI_CANNOT);
+	r = cli_api_post_long(cli, "/v1/nodes/remove", body.text, seconds, &doc, &err);
+	if (r < 0)
+		return failed_removal(cli, &err, r);
 	root = pk_json_root(doc);
 	if (!cli->quiet)
 		printf("%s is forgotten: %.0f keys are gone, %.0f blocks rest\n", cli->argv[0],
@@ -167,6 +188,8 @@ static int counters(struct cli *cli)
 
 static const struct cli_option remove_options[] = {
 	{ "force", NULL, "also one whose session in Consul lives", 0 },
+	{ "wait", "TIME",
+	  "wait for its end, at most this long (" REMOVE_WAIT "); it goes on after that", 0 },
 	{ 0 },
 };
 

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* POST /v1/nodes/remove: the operator says that a node is gone for good. */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "api.h"
 #include "json.h"
+#include "log.h"
 #include "own.h"
 #include "parts.h"
 
 struct question {
 	LIST_ENTRY(question) link;
-	struct pk_exchange *x;
+	struct pk_exchange *x; /* NULL: who asked is gone */
+	char *name;	       /* of the node */
 	struct pk_removal *removal;
 };
 
@@ -19,6 +22,7 @@ static LIST_HEAD(questions, question) all;
 static void question_free(struct question *q)
 {
 	LIST_REMOVE(q, link);
+	free(q->name);
 	free(q);
 }
 
@@ -30,6 +34,18 @@ static void on_gone(void *arg)
 	q->x = NULL;
 }
 
+/* Tells the log how a removal ended: thousands of keys go one by one, and who asked may not wait. */
+static void log_end(const char *name, const struct pk_removed *removed)
+{
+	if (removed->why)
+		log_warn("op=remove node=\"%s\" keys=%zu blocks=%zu err=\"%s\" fix=\"picket node "
+			 "remove %s, which goes on where it stopped\"",
+			 name, removed->keys, removed->blocks, removed->why, name);
+	else
+		log_info("op=remove node=\"%s\" keys=%zu blocks=%zu", name, removed->keys,
+			 removed->blocks);
+}
+
 static void on_removed(void *arg, const struct pk_removed *removed)
 {
 	struct question *q = arg;
@@ -37,6 +53,7 @@ static void on_removed(void *arg, const struct pk_removed *removed)
 	own_str json = { 0 };
 	struct pk_jw w = { .out = &json };
 
+	log_end(q->name, removed);
 	question_free(q);
 	if (!x)
 		return;
@@ -65,12 +82,29 @@ static int read_body(const struct pk_json_doc *doc, const char **name, bool *for
 	return r;
 }
 
+static bool is_under_way(const char *name)
+{
+	const struct question *q;
+
+	LIST_FOREACH (q, &all, link)
+		if (strcmp(q->name, name) == 0)
+			return true;
+	return false;
+}
+
 static void ask(const struct pk_parts *p, struct pk_exchange *x, const char *name, bool force)
 {
-	struct question *q = pk_alloc(sizeof(*q));
+	struct question *q;
 	struct pk_err err = { 0 };
 
-	*q = (struct question){ .x = x };
+	if (is_under_way(name)) {
+		pk_exchange_error(
+			x, 409, "its removal is under way already",
+			"wait: picket node list doesn't show it any more once it is done");
+		return;
+	}
+	q = pk_alloc(sizeof(*q));
+	*q = (struct question){ .x = x, .name = pk_strdup(name) };
 	LIST_INSERT_HEAD(&all, q, link);
 	q->removal = pk_cluster_remove(p->cluster, &(struct pk_cluster_gone){ name, force },
 				       on_removed, q, &err);

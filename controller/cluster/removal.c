@@ -10,6 +10,10 @@
 #define NAMES_MAX  (64u << 20) /* bytes of a list of names */
 #define STATUS	   "status/"
 
+/* What is listed, in this order; of the first ones, which are what was told, some may be left. */
+static const char *const folders[] = { STATUS "nodes/", STATUS "tenants/", "tenants/" };
+#define TOLD 2
+
 struct step {
 	char *key;	   /* below the prefix */
 	char *body;	   /* NULL: it goes */
@@ -25,7 +29,8 @@ struct pk_removal {
 	char *node;
 	struct pk_store_call *call;
 	struct steps steps, claims; /* those that are done in their order; those that come last */
-	size_t at;
+	size_t at, listed;	    /* the step and the folder that are under way */
+	bool leaves[TOLD];	    /* folders of which some may be left */
 	struct pk_str left;
 	struct pk_removed removed;
 	pk_removal_fn *fn;
@@ -69,39 +74,46 @@ static void add(struct steps *to, struct step step)
 static void next(struct pk_removal *r);
 
 /*
- * Notes that not all that the node told goes: the token may not list or delete it (why is NULL), or
- * there is no list of it. That harms nobody, and a cluster may have said "status": false: the rest
- * goes on.
+ * Notes that not all that the node told below a folder goes: the token may not list or delete it
+ * (why is NULL), or there is no list of it. That harms nobody, and a cluster may have said "status":
+ * false: the rest goes on.
  */
-static void leave(struct pk_removal *r, const char *why)
+static void leave(struct pk_removal *r, size_t folder, const char *why)
 {
 	own_str prefix = { 0 };
 
-	if (r->left.len)
+	if (r->leaves[folder])
 		return;
-	pk_str_addf(&prefix, "%s" STATUS, r->store->prefix);
+	r->leaves[folder] = true;
+	pk_str_addf(&prefix, "%s%s", r->store->prefix, folders[folder]);
+	pk_str_addf(&r->left, "%swhat it told below %s", r->left.len ? ", and " : "", prefix.text);
 	if (why) {
-		pk_str_addf(&r->left, "what it told below %s, which harms nobody: %s", prefix.text,
-			    why);
+		pk_str_addf(&r->left, ", which harms nobody: %s", why);
 		return;
 	}
-	pk_str_addf(&r->left, "what it told below %s; fix: give picketd's token ", prefix.text);
+	pk_str_add(&r->left, "; fix: give picketd's token ");
 	pk_store_rule(r->store, prefix.text, true, &r->left);
 }
 
-static bool is_told(const char *key)
+/* Returns the folder of what was told that has the key; TOLD: it is none of that. */
+static size_t told_in(const char *key)
 {
-	return strncmp(key, STATUS, strlen(STATUS)) == 0;
+	size_t i = 0;
+
+	while (i < TOLD && strncmp(key, folders[i], strlen(folders[i])) != 0)
+		i++;
+	return i;
 }
 
 static void on_written(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_removal *r = arg;
 	const struct step *s = &r->steps.list[r->at];
+	const size_t told = told_in(s->key);
 
 	r->call = NULL;
-	if (answer->refused && is_told(s->key)) {
-		leave(r, NULL);
+	if (answer->refused && told < TOLD) {
+		leave(r, told, NULL);
 	} else if (answer->why) {
 		end(r, answer->why);
 		return;
@@ -175,7 +187,10 @@ static void add_listed(struct pk_removal *r, const struct pk_kvs *kvs,
 	}
 }
 
-static int ask(struct pk_removal *r, const char *folder, pk_store_fn *fn, struct pk_err *err)
+static void on_names(void *arg, const struct pk_store_answer *answer);
+
+/* Asks for the names below the next folder. */
+static int ask(struct pk_removal *r, struct pk_err *err)
 {
 	struct pk_store_question q = { .what = PK_STORE_NAMES,
 				       .leaders = true,
@@ -184,21 +199,42 @@ static int ask(struct pk_removal *r, const char *folder, pk_store_fn *fn, struct
 				       .timeout_ms = TIMEOUT_MS };
 	own_str prefix = { 0 };
 
-	pk_str_addf(&prefix, "%s%s", r->store->prefix, folder);
+	pk_str_addf(&prefix, "%s%s", r->store->prefix, folders[r->listed]);
 	q.prefix = prefix.text;
-	r->call = pk_store_ask(r->store, &q, fn, r, err);
+	r->call = pk_store_ask(r->store, &q, on_names, r, err);
 	return r->call ? 0 : -1;
 }
 
 /*
- * Takes the names of shares. They go before the blocks: a block that is given back belongs to
- * nobody until it has rested.
+ * Takes the names of what was told. It goes first: while the node's word, a share or a claim is
+ * there the node is known, and its removal can be asked for again.
  */
-static void on_shares(void *arg, const struct pk_store_answer *answer)
+static void add_told(struct pk_removal *r, const struct pk_store_answer *answer)
+{
+	struct pk_err err = { 0 };
+
+	if (answer->why || answer->filtered)
+		leave(r, r->listed, answer->refused || answer->filtered ? NULL : answer->why);
+	if (!answer->why)
+		add_listed(r, answer->kvs, pk_word_is_of);
+	r->listed++;
+	if (ask(r, &err) < 0)
+		end(r, err.text);
+}
+
+/*
+ * Takes the names of shares, which are listed last. They go before the blocks: a block that is given
+ * back belongs to nobody until it has rested.
+ */
+static void on_names(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_removal *r = arg;
 
 	r->call = NULL;
+	if (r->listed < TOLD) {
+		add_told(r, answer);
+		return;
+	}
 	if (answer->why) {
 		end(r, answer->why);
 		return;
@@ -210,24 +246,6 @@ static void on_shares(void *arg, const struct pk_store_answer *answer)
 	next(r);
 }
 
-/*
- * Takes the names of what was told. It goes first: while the node's word, a share or a claim is
- * there the node is known, and its removal can be asked for again.
- */
-static void on_told(void *arg, const struct pk_store_answer *answer)
-{
-	struct pk_removal *r = arg;
-	struct pk_err err = { 0 };
-
-	r->call = NULL;
-	if (answer->why || answer->filtered)
-		leave(r, answer->refused || answer->filtered ? NULL : answer->why);
-	if (!answer->why)
-		add_listed(r, answer->kvs, pk_word_is_of);
-	if (ask(r, "tenants/", on_shares, &err) < 0)
-		end(r, err.text);
-}
-
 struct pk_removal *pk_removal_start(const struct pk_removal_args *args, pk_removal_fn *fn,
 				    void *arg, struct pk_err *err)
 {
@@ -237,7 +255,7 @@ struct pk_removal *pk_removal_start(const struct pk_removal_args *args, pk_remov
 		.store = args->store, .node = pk_strdup(args->node), .fn = fn, .arg = arg
 	};
 	note_claims(r, args->claims);
-	if (ask(r, STATUS, on_told, err) == 0)
+	if (ask(r, err) == 0)
 		return r;
 	removal_free(r);
 	return NULL;

@@ -45,6 +45,8 @@ struct vars_call *vars_call_new(struct vars_store *v, enum vars_kind kind, pk_st
 void vars_call_free(struct vars_call *c)
 {
 	LIST_REMOVE(c, link);
+	if (c->told_by)
+		LIST_REMOVE(c, asks_told);
 	c->v->served++;
 	pk_http_cancel(c->http);
 	free(c->prefix);
@@ -272,7 +274,9 @@ static struct pk_store_call *vars_ask(struct pk_store *store, const struct pk_st
 
 	(void)err;
 	c->prefix = pk_strdup(q->prefix);
-	c->told_by = q->told_by ? pk_strdup(q->told_by) : NULL;
+	c->told_by = pk_strdup(q->told_by);
+	if (c->told_by)
+		LIST_INSERT_HEAD(&v->ask_told, c, asks_told);
 	c->what = q->what == PK_STORE_NEWS ? PK_STORE_NAMES : q->what;
 	c->wait = q->wait;
 	c->budget = q->budget;
@@ -335,18 +339,23 @@ static void vars_renew(struct pk_store *store)
 	vars_nodes_fresh(store_of(store));
 }
 
+bool vars_is_all_tenants(const struct pk_store *store, const char *prefix)
+{
+	const char *below = prefix + strlen(store->prefix);
+
+	return strcmp(below, "status/tenants/") == 0 || strcmp(below, "policies/tenants/") == 0;
+}
+
 static void vars_rule(const struct pk_store *store, const char *prefix, bool writes,
 		      struct pk_str *out)
 {
 	const struct vars_store *v = (const struct vars_store *)store;
-	const char *below = prefix + strlen(store->prefix);
-	bool all = strcmp(below, "status/tenants/") == 0 || strcmp(below, "policies/tenants/") == 0;
 	own_str namespace = { 0 }, path = { 0 };
 
 	pk_vars_namespace(store->prefix, prefix, v->home, &namespace);
 	pk_vars_path(prefix, &path, NULL);
 	pk_str_addf(out, "namespace \"%s\" { variables { path \"%s*\" { capabilities = [%s] } } }",
-		    all ? "*" : namespace.text, path.text,
+		    vars_is_all_tenants(store, prefix) ? "*" : namespace.text, path.text,
 		    writes ? "\"list\", \"read\", \"write\", \"destroy\"" : "\"list\", \"read\"");
 }
 

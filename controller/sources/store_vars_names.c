@@ -27,13 +27,14 @@ static void stray(struct vars_store *v, const struct pk_var_name *name)
 }
 
 /*
- * Returns the budget of the key's tenant, by the folder "policies/tenants/acme"; NULL: the key is
- * no tenant's.
+ * Returns the budget of the key's tenant, by the folder "policies/tenants/acme", or of what a node
+ * tells him, "status/tenants/acme/NODE"; NULL: the key is of neither.
  */
 static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 {
 	static const char *const folders[] = { "policies/tenants/", "status/tenants/" };
-	const char *below = key + strlen(v->store.prefix);
+	const char *below = key + strlen(v->store.prefix), *node = strrchr(key, '/');
+	own_str name = { 0 };
 	struct vars_budget *b;
 	size_t len = 0;
 
@@ -42,32 +43,37 @@ static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 			len = strlen(folders[i]);
 	if (!len)
 		return NULL;
-	len += strcspn(below + len, "/");
-	HASH_FIND(hh, v->budgets, below, len, b);
+	pk_str_addn(&name, below, len + strcspn(below + len, "/"));
+	pk_str_add(&name, *below == 's' ? node : "");
+	HASH_FIND_STR(v->budgets, name.text, b);
 	if (b)
 		return b;
 	b = pk_alloc(sizeof(*b));
-	b->name = pk_strndup(below, len);
-	HASH_ADD_KEYPTR(hh, v->budgets, b->name, len, b);
+	b->name = pk_str_take(&name);
+	HASH_ADD_KEYPTR(hh, v->budgets, b->name, strlen(b->name), b);
 	return b;
 }
 
 /* Returns whether what the node told tenants is kept: this node's, or where a call asks for it. */
-static bool is_asked_for(const struct vars_store *v, const char *node)
+static bool is_asked_for(struct vars_store *v, const char *node)
 {
 	const struct vars_call *c;
 
-	LIST_FOREACH (c, &v->calls, link)
-		if (c->told_by && strcmp(c->told_by, node) == 0)
+	if (strcmp(v->node, node) == 0)
+		return true;
+	LIST_FOREACH (c, &v->ask_told, asks_told) {
+		v->compared++;
+		if (strcmp(c->told_by, node) == 0)
 			return true;
-	return strcmp(v->node, node) == 0;
+	}
+	return false;
 }
 
 /*
  * Returns whether the key doesn't concern this node: it is what another node tells a tenant, or a
  * document's history.
  */
-static bool is_anothers(const struct vars_store *v, const char *key)
+static bool is_anothers(struct vars_store *v, const char *key)
 {
 	const char *below = key + strlen(v->store.prefix), *last = strrchr(key, '/');
 

@@ -15,7 +15,7 @@
 
 #define VARS_TIMEOUT_MS 10000
 #define VARS_HOME_MAX	65536 /* most keys of operators and nodes */
-/* most keys of what this node tells a tenant, with those that are to go */
+/* most keys of what a node tells a tenant, with those that are to go */
 #define VARS_TOLD_MAX 512
 
 struct var {
@@ -39,8 +39,8 @@ struct vars_node {
 	UT_hash_handle hh;
 };
 
-struct vars_budget { /* what a tenant has in one list below a folder */
-	char *name;  /* "policies/tenants/acme" */
+struct vars_budget { /* what a tenant has, or is told by a node, in one list */
+	char *name;  /* "policies/tenants/acme", "status/tenants/acme/NODE" */
 	size_t n, gone;
 	UT_hash_handle hh;
 };
@@ -74,7 +74,8 @@ struct vars_call {
 	struct pk_http_call *http; /* the request of a trial or a write */
 	char *key;		   /* of a write */
 	char *told_by;		   /* the node whose words to tenants it asks for; NULL */
-	char *holder;		   /* of VARS_SAY: its answer; NULL: there is none yet */
+	LIST_ENTRY(vars_call) asks_told; /* with told_by: among all of these */
+	char *holder;			 /* of VARS_SAY: its answer; NULL: there is none yet */
 	bool done;
 	pk_store_fn *fn;
 	void *arg;
@@ -96,7 +97,7 @@ struct vars_store {
 	 */
 	struct pk_str strays, found;
 	size_t n_strays, n_found, n_home;
-	LIST_HEAD(, vars_call) calls;
+	LIST_HEAD(, vars_call) calls, ask_told;
 	struct pk_timer *list_timer, *serve_timer, *nodes_timer;
 	struct pk_http_call *list, *read, *nodes_call;
 	struct pk_vars_reader *reader;
@@ -116,6 +117,7 @@ struct vars_store {
 	bool again;	   /* and another is due */
 	uint64_t changes;  /* raised when questions may find something else among the variables */
 	uint64_t looked;   /* how many variables were looked at for questions */
+	uint64_t compared; /* how many calls were looked at for names */
 	bool went_back;	   /* the list shows that the store is older than it was */
 	bool fresh, waits; /* fresh: the next list is not to wait; waits: this one waits */
 	bool knows_nodes;
@@ -137,6 +139,8 @@ struct pk_store_call *vars_write(struct pk_store *store, const struct pk_store_w
 				 pk_store_fn *fn, void *arg, struct pk_err *err);
 #define VARS_MORE_ROOM "spread the tenant's allocations over more nodes, or use Consul"
 int vars_fits(const struct pk_store *store, const char *key, const char *value, struct pk_err *err);
+/* Returns whether what is below the prefix lies in all tenants' namespaces. */
+bool vars_is_all_tenants(const struct pk_store *store, const char *prefix);
 /* Returns whether a key is below the call's prefix. */
 bool vars_is_below(const struct vars_call *c, const char *key);
 /* Returns whether it is time to answer the call; with *gone the token is to be tried first. */

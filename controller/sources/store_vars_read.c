@@ -91,6 +91,11 @@ static void on_tried(void *arg, const struct pk_http_reply *reply)
 	vars_finish(c, &(struct pk_store_answer){ .why = why, .fault = pk_http_fault(reply) });
 }
 
+/*
+ * Finds out whether the token may read below the call's prefix. Of what lies in all tenants'
+ * namespaces, whose names aren't known, only a token that may read in any namespace is known to see
+ * all: it may in one that isn't there.
+ */
 void vars_try(struct vars_call *c)
 {
 	struct pk_service_call call = { .cap = BODY_MAX,
@@ -101,7 +106,8 @@ void vars_try(struct vars_call *c)
 
 	if (c->http)
 		return;
-	pk_str_addf(&key, "%s" PK_VARS_NOBODYS, c->prefix);
+	pk_str_addf(&key, "%s%s" PK_VARS_NOBODYS, c->prefix,
+		    vars_is_all_tenants(&c->v->store, c->prefix) ? PK_VARS_NO_TENANT "/" : "");
 	if (pk_vars_url(c->v->store.prefix, key.text, c->v->home, &path, &err) == 0) {
 		call.path = path.text;
 		c->http = vars_start(c->v, &call, on_tried, c, &err);

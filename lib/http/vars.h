@@ -13,13 +13,14 @@
 #include "err.h"
 #include "str.h"
 
-#define PK_VARS_PREFIX	 "picket/v1/" /* and the cluster's name */
-#define PK_VARS_PATH_MAX 128	      /* bytes of a path, as Nomad has it */
-#define PK_VARS_TEXT_MAX (60u << 10)  /* of a value: a variable's items have 64 KiB */
-#define PK_VARS_DOCUMENT "document"   /* the item that a policy's text is */
-#define PK_VARS_VALUE	 "value"      /* of every other key */
-#define PK_VARS_NOBODYS	 ".nobody"    /* behind a prefix: a key that nobody writes */
-#define PK_VARS_NODE	 "node"	      /* the id of the node that holds the key */
+#define PK_VARS_PREFIX	  "picket/v1/"	  /* and the cluster's name */
+#define PK_VARS_PATH_MAX  128		  /* bytes of a path, as Nomad has it */
+#define PK_VARS_TEXT_MAX  (60u << 10)	  /* of a value: a variable's items have 64 KiB */
+#define PK_VARS_DOCUMENT  "document"	  /* the item that a policy's text is */
+#define PK_VARS_VALUE	  "value"	  /* of every other key */
+#define PK_VARS_NOBODYS	  ".nobody"	  /* behind a prefix: a key that nobody writes */
+#define PK_VARS_NO_TENANT "picket-nobody" /* a namespace that nobody has */
+#define PK_VARS_NODE	  "node"	  /* the id of the node that holds the key */
 
 /* Writes a key as a path, and a path as a key: -EINVAL for what pk_vars_path doesn't write. */
 int pk_vars_path(const char *key, struct pk_str *path, struct pk_err *err);

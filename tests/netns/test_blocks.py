@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -254,6 +255,41 @@ def test_a_node_that_is_removed(cluster):
     start(cluster, two)
     assert has(two, 2) == was[two]
     wait_for(lambda: one.tables.count("remote") == 2, "it is known again", 30)
+
+
+MANY = 4000	# keys of what a node told: some seconds
+
+
+def tell_many(cluster, node):
+    """As the node told tenants of so many documents."""
+    for at in range(0, MANY, 64):
+        keys = [f"{cluster.consul.prefix}status/tenants/t{i % 50}/d{i}/{node}" for i in range(at, min(at + 64, MANY))]
+        cluster.consul.ask("PUT", "/v1/txn", json.dumps([{"KV": {"Verb": "set", "Key": k, "Value": "e30="}} for k in keys]).encode())
+
+
+def test_a_node_that_told_thousands_is_removed(cluster):
+    """Who doesn't wait for the end is told so; it goes on, once for each node, and goes on where it was stopped."""
+    one, two = cluster.nodes
+    start(cluster)
+    was = has(two, 2)
+    wait_for(lambda: len(one.api("/v1/nodes")["nodes"]) == 2, "one to know two", 30)
+    tell_many(cluster, "n2")
+    two.kill_picketd()
+    brief = one.picket("node", "remove", "-force", "-wait", "0.05s", "n2", check=False)
+    assert brief.returncode == 2 and "not done yet" in brief.stderr and "picketd goes on" in brief.stderr, brief
+    again = one.picket("node", "remove", "-force", "n2", check=False)
+    assert again.returncode == 2 and "under way already" in again.stderr, again
+    wait_for(lambda: len(cluster.consul.keys("status/tenants/")) < MANY, "some to be gone", 30)
+    one.kill_picketd()
+    left = len(cluster.consul.keys("status/tenants/"))
+    assert 0 < left < MANY and claims(cluster).keys() >= set(was), "what makes it known goes last"
+    start(cluster, one)
+    wait_for(lambda: len(one.api("/v1/nodes")["nodes"]) == 2, "one to know two again", 30)
+    done = one.picket("node", "remove", "-force", "n2")
+    gone = int(re.fullmatch(r"n2 is forgotten: (\d+) keys are gone, 2 blocks rest\n", done.stdout)[1])
+    assert left <= gone <= left + 1 and not done.stderr, "one more is its word; one may have gone as picketd was killed"
+    assert not [k for k in cluster.consul.keys() if k.endswith("/n2")]
+    assert f'op=remove node="n2" keys={gone} blocks=2' in one.log()
 
 
 def test_a_pool_beside_claims(cluster):

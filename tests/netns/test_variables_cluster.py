@@ -13,6 +13,7 @@ from harness.shell import wait_for
 from test_metrics import reload
 
 ROOT = "picket/v1/default/"
+NO_TENANT = "picket-nobody"	# a namespace by which picketd finds out whether its token reads in all of them
 
 
 class VariablesCluster(Cluster):
@@ -263,6 +264,29 @@ def test_a_share_in_several_variables(cluster, nomad):
 
 def nomad_place(key):
     return "default", ROOT + key
+
+
+@pytest.mark.parametrize("sees", ["none of it", "the tenant's by his name"])
+def test_a_node_is_removed_by_a_token_that_sees_no_tenants(cluster, nomad, sees):
+    """What it told them may be left: that is said, with the right that lacks, and the rest goes."""
+    one, two = cluster.nodes
+    cluster.start()
+    for node, job in zip(cluster.nodes, ("web", "db")):
+        cluster.add(node, "acme", job)
+    mine = ("acme", f"{ROOT}status/tenants/acme/mine/n1")
+    nomad.put_document("tenants/acme/mine", {"rules": []})
+    wait_for(lambda: mine in nomad.variables and nodes_of(two).get("n1", {}).get("endpoints") == 1, "its word of it, and of its endpoint", 90)
+    one.kill_picketd()
+    cluster.status("n1", "down")
+    wait_for(lambda: nodes_of(two)["n1"]["state"] == "stale", lambda: nodes_of(two), 60)
+    with nomad.changed:
+        nomad.unseen = {"acme", NO_TENANT} if sees == "none of it" else {NO_TENANT}
+        nomad.bump()
+    done = two.picket("node", "remove", "n1")
+    assert "may be left what it told below picket/v1/default/status/tenants/" in done.stderr, done
+    assert 'fix: give picketd\'s token namespace "*" { variables { path "picket/v1/default/status/tenants/*"' in done.stderr, done
+    assert nomad_place("nodes/n1") not in nomad.variables and nomad_place("status/nodes/n1") not in nomad.variables and not parts_of(nomad, "n1")
+    assert (mine in nomad.variables) == (sees == "none of it")
 
 
 def test_nodes_are_asked_for_once_one_of_them_changes(cluster, nomad):

@@ -118,6 +118,39 @@ static void test_what_is_told(void **state)
 	vars_names_free(&v);
 }
 
+/*
+ * What nodes that are removed at once told a tenant is kept for each of them, beside what this node
+ * tells him; who asks for nothing of the kind is looked at for none of the names.
+ */
+static void test_what_removed_nodes_told(void **state)
+{
+	struct vars_store v = store();
+	struct vars_call calls[100] = { 0 };
+	static const char *const nodes[] = { "n1", "n2", "n3", "n4" };
+	char below[100];
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(calls); i++)
+		LIST_INSERT_HEAD(&v.calls, &calls[i], link);
+	for (size_t i = 0; i < 2; i++) {
+		calls[i].told_by = (char *)nodes[2 + i];
+		LIST_INSERT_HEAD(&v.ask_told, &calls[i], asks_told);
+	}
+	vars_names_begin(&v);
+	for (size_t i = 0; i < PK_ARRAY_LEN(nodes) * VARS_TOLD_MAX; i++) {
+		snprintf(below, sizeof(below), "status/tenants/acme/x%zu/%s", i / 4, nodes[i % 4]);
+		name(&v, "acme", below, 7);
+	}
+	vars_names_end(&v, 9, 1);
+	assert_int_equal(HASH_COUNT(v.vars), 3 * VARS_TOLD_MAX);
+	assert_int_equal(v.n_strays, 0);
+	assert_null(find(&v, "status/tenants/acme/x0/n2"));
+	assert_true(v.compared <= 2 * 3 * VARS_TOLD_MAX);
+	LIST_INIT(&v.calls);
+	LIST_INIT(&v.ask_told);
+	vars_names_free(&v);
+}
+
 /* The store fails a list that has too many of them: none is passed over. */
 static void test_the_operators_keys_are_counted(void **state)
 {
@@ -338,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_a_tenant_who_makes_new_names),
 		cmocka_unit_test(test_a_budget),
 		cmocka_unit_test(test_what_is_told),
+		cmocka_unit_test(test_what_removed_nodes_told),
 		cmocka_unit_test(test_the_operators_keys_are_counted),
 		cmocka_unit_test(test_nothing_is_kept_of_what_went),
 		cmocka_unit_test(test_many_values),
