@@ -402,7 +402,7 @@ static bool has_all(const struct pk_consul *c, const struct pk_docs_history *h)
 
 /*
  * Returns whether the answer is doubted: it shows a sign that its history is older, lacks something,
- * is the first one and has something else than what is in force, or came without a newer index.
+ * came without a newer index, or is the first one and has something else than what is in force.
  */
 bool consul_is_doubted(struct pk_consul *c)
 {
