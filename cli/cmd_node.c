@@ -89,8 +89,8 @@ static int failed_removal(const struct cli *cli, struct pk_err *err, int r)
 		pk_fix(err,
 		       pk_fail(err, 0,
 			       "not done yet: its keys go one by one, and picketd goes on with it"),
-		       "picket node list: it isn't there any more once it is done; picketd's log has "
-		       "the end (op=remove)");
+		       "picket node list: it isn't there any more once it is done; picketd's log "
+		       "has the end (op=remove)");
 	return cli_fail(cli, err, CLI_CANNOT);
 }
 

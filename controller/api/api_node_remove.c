@@ -34,7 +34,7 @@ static void on_gone(void *arg)
 	q->x = NULL;
 }
 
-/* Tells the log how a removal ended: thousands of keys go one by one, and who asked may not wait. */
+/* Tells the log how a removal ended: who asked may be gone by then. */
 static void log_end(const char *name, const struct pk_removed *removed)
 {
 	if (removed->why)

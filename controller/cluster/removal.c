@@ -75,8 +75,8 @@ static void next(struct pk_removal *r);
 
 /*
  * Notes that not all that the node told below a folder goes: the token may not list or delete it
- * (why is NULL), or there is no list of it. That harms nobody, and a cluster may have said "status":
- * false: the rest goes on.
+ * (why is NULL), or there is no list of it. That harms nobody, and a cluster may have said
+ * "status": false: the rest goes on.
  */
 static void leave(struct pk_removal *r, size_t folder, const char *why)
 {
@@ -223,8 +223,8 @@ static void add_told(struct pk_removal *r, const struct pk_store_answer *answer)
 }
 
 /*
- * Takes the names of shares, which are listed last. They go before the blocks: a block that is given
- * back belongs to nobody until it has rested.
+ * Takes the names of shares, which are listed last. They go before the blocks: a block that is
+ * given back belongs to nobody until it has rested.
  */
 static void on_names(void *arg, const struct pk_store_answer *answer)
 {

@@ -389,10 +389,10 @@ bool consul_is_lacking(const struct pk_consul *c)
 }
 
 /*
- * Returns whether the answer to a question that didn't wait has all that is in force as it is, under
- * no older index. Of whatever history it is, it takes nothing away, and its index is believed either
- * way: what the leader says of its index changes nothing then. So a thousand nodes don't all ask the
- * leader when the servers come back, or when all of them start.
+ * Returns whether the answer to a question that didn't wait has all that is in force as it is,
+ * under no older index. Of whatever history it is, it takes nothing away, and its index is believed
+ * either way: what the leader says of its own changes nothing then. So a thousand nodes don't all
+ * ask the leader when the servers come back, or when all of them start.
  */
 static bool has_all(const struct pk_consul *c, const struct pk_docs_history *h)
 {
@@ -401,8 +401,8 @@ static bool has_all(const struct pk_consul *c, const struct pk_docs_history *h)
 }
 
 /*
- * Returns whether the answer is doubted: it shows a sign that its history is older, lacks something,
- * came without a newer index, or is the first one and has something else than what is in force.
+ * Returns whether the answer is doubted: it shows a sign of an older history, lacks something, came
+ * without a newer index, or is the first one and has something else than what is in force.
  */
 bool consul_is_doubted(struct pk_consul *c)
 {
