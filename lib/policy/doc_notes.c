@@ -187,13 +187,16 @@ static int shown_width(const char *text, int n)
 	return columns(shown.text ? shown.text : "");
 }
 
+static bool has_source(const struct pk_doc_note *note)
+{
+	return note->where.source[0] && note->where.source_col >= 1;
+}
+
 static void add_source(const struct pk_doc_note *note, struct pk_str *out)
 {
 	const struct pk_json_where *w = &note->where;
 	int start, end;
 
-	if (!w->source[0] || w->source_col < 1)
-		return;
 	start = shown_width(w->source, w->source_col - 1);
 	end = shown_width(w->source, w->source_col - 1 + w->width);
 	pk_str_addf(out, "%5d | ", w->line);
@@ -220,14 +223,27 @@ static void add_line(const struct pk_doc_notes *notes, const struct pk_doc_note 
 	pk_str_add_escaped(out, note->text);
 }
 
+static void add_fix(const struct pk_doc_note *note, struct pk_str *out)
+{
+	if (!note->fix[0])
+		return;
+	pk_str_add(out, "; fix: ");
+	pk_str_add_escaped(out, note->fix);
+}
+
 void pk_doc_notes_text(const struct pk_doc_notes *notes, struct pk_str *out)
 {
 	size_t more = notes->n_errors + notes->n_warnings - notes->n;
 
 	for (size_t i = 0; i < notes->n; i++) {
-		add_line(notes, &notes->list[i], out);
+		const struct pk_doc_note *note = &notes->list[i];
+
+		add_line(notes, note, out);
+		if (!has_source(note))
+			add_fix(note, out);
 		pk_str_add(out, "\n");
-		add_source(&notes->list[i], out);
+		if (has_source(note))
+			add_source(note, out);
 	}
 	if (more)
 		pk_str_addf(out, "... and %zu more\n", more);
@@ -270,10 +286,7 @@ void pk_doc_notes_line(const struct pk_doc_notes *notes, struct pk_str *out)
 		if (!notes->list[i].error)
 			continue;
 		add_line(notes, &notes->list[i], out);
-		if (notes->list[i].fix[0]) {
-			pk_str_add(out, "; fix: ");
-			pk_str_add_escaped(out, notes->list[i].fix);
-		}
+		add_fix(&notes->list[i], out);
 		return;
 	}
 }

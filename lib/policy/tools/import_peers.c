@@ -147,7 +147,7 @@ static void write_service(struct pk_importer *im, const struct pk_json *e)
 		return;
 	}
 	if (!k8s) {
-		lose_peer(im, e, "name the service: \"name\"", "k8sServiceSelector");
+		lose_peer(im, e, "name the service by k8sService", "k8sServiceSelector");
 		return;
 	}
 	import_repair(im, e, false, NULL, "written as \"name\" and \"namespace\"");
