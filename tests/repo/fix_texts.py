@@ -5,12 +5,11 @@ import subprocess
 
 from test_symptoms import LITERAL, ROOT, read
 
-# The functions that take a fix, and which argument it is; "_fix" at a function's end: it returns some.
-TAKES = {"pk_fix": 2, "check_line": 3, "pk_api_reason": 4, "pk_read_error": 3, "pk_read_warn": 2, "cli_fail": 2, "pk_exchange_error": 3,
-         "import_refuse": 3, "import_loss": 3}
-CALL = re.compile(rf"\b({'|'.join(TAKES)})\(")
+# A function that takes a fix has a parameter of that name. These have none: which argument it is.
+TAKES = {"pk_fix": 2, "import_refuse": 3, "import_loss": 3, "import_repair": 3}
+TAKER = re.compile(r"(\w+)\(([^()]*\bconst char \*fix\b)")
 SAID = re.compile(rf'{LITERAL}(?:\s*{LITERAL})*')
-GIVEN = re.compile(rf'(?:\bfix\w*(?:\[\])? = |define \w*FIX\w*\s(?:\\\s)*|return )((?:\s*{LITERAL})+)')
+GIVEN = re.compile(rf'(?:\bfix\w*(?:\[\])? = |\bfix, sizeof\([^)]*\), |define (?:\w+_)?FIX(?:_\w+)?\s(?:\\\s)*|return )((?:\s*{LITERAL})+)')
 
 
 def arguments(text, at):
@@ -35,27 +34,33 @@ def literals(code):
         yield "".join(re.findall(LITERAL, run[0])).replace('\\"', '"')
 
 
-def of_file(name):
-    text = re.sub(r"/\*.*?\*/", " ", read(name), flags=re.S)
-    for call in CALL.finditer(text):
+def takers(text):
+    """{function that is declared there: which argument is the fix}"""
+    return {found[1]: found[2].count(",") for found in TAKER.finditer(text)}
+
+
+def of_file(text, takes):
+    for call in re.finditer(rf"\b({'|'.join(takes)})\(", text):
         given = arguments(text, call.end())
-        if TAKES[call[1]] < len(given):
-            yield from literals(given[TAKES[call[1]]])
+        if takes[call[1]] < len(given):
+            yield from literals(given[takes[call[1]]])
     for given in GIVEN.finditer(text):
         if "return" not in given[0] or re.search(r"\w*fix\w*\([^;{]*\)\s*\{[^}]*$", text[:given.start()]):
             yield from literals(given[1])
     for said in literals(text):
-        if "fix: " in said:
-            yield said.split("fix: ", 1)[1]
+        yield from re.split(r"(?:(?<!\w)|\\n)fix: ", said)[1:]
 
 
 def fixes():
     """{fix: the file that says it first}"""
     listed = subprocess.run(["git", "ls-files", "lib/*.[ch]", "controller/*.[ch]", "cni/*.[ch]", "cli/*.[ch]"], cwd=ROOT, check=True,
                             capture_output=True, text=True).stdout.split()
-    found = {}
-    for name in listed:
-        for text in of_file(name):
-            if len(text.strip(' %s.";\\n')) > 3:
+    texts = {name: re.sub(r"/\*.*?\*/", " ", read(name), flags=re.S) for name in listed}
+    declared, found = dict(TAKES), {}
+    for name, code in texts.items():
+        declared |= takers(code) if name.endswith(".h") else {}
+    for name, code in texts.items():
+        for text in of_file(code, declared | takers(code)):
+            if len(text.strip(' %s.";\\n')) > 3 and not re.fullmatch(r"\w+:?", text):
                 found.setdefault(text.removesuffix("\\n"), name)
     return found

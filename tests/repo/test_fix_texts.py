@@ -14,11 +14,11 @@ from test_symptoms import ROOT, read
 # Words in quotes that are of Cilium's language, CNI's or Nomad's; %s stands for one that the program puts there.
 OTHERS = {"default", "portMappings", "bandwidth", "bridge", "reserved", "picket", "read", "write", "TCP", "UDP", "SCTP"}
 EXAMPLE = re.compile(r"%|^[\d./:a-f-]+(/tcp)?$|^/sys/fs/cgroup$|^(nomad|meta|reserved):")
-# Commands of other programs: each with the words by which it is tried here, without doing anything, or None where tests/e2e asks it.
+# Commands of other programs: each with the words by which it is tried here, without doing anything, or None where another test runs it (tests/e2e, test_firewall.py).
 NOBODY = "pk-nobody-here"
 COMMANDS = {"ip netns delete": [NOBODY], "ip link del": [NOBODY], "ip -d link show type vxlan": [], "ss -ulnp": [], "df": ["/"], "df -i": ["/"],
             "fuser": ["-V"], "modprobe": ["-V"], "mount -t bpf bpf": None, "sysctl -w": None, "sysctl": None, "dmesg": ["-V"],
-            "nomad alloc stop": None, "nomad node status -self -json": None}
+            "nft insert rule": None, "nomad alloc stop": None, "nomad node status -self -json": None}
 PROGRAMS = re.compile(r"(?<![\w\"./-])(?=ip (?:netns|link|-)|ss -|df\b|fuser|modprobe|u?mount -|sysctl|dmesg|nomad (?:alloc|node|job|system|agent)|consul (?:kv|acl)"
                       r"|systemctl|journalctl|nft |iptables|tc |chmod|chown|rm |kill )")
 SYSCTL = re.compile(r"\b(net\.[\w.]+)=")
