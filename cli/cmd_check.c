@@ -180,7 +180,7 @@ static void check_leftovers(struct check *c)
 	if (pk_sweep(&sweep, &err) < 0)
 		check_line(c, CHECK_WARN, "leftovers", err.fix, "%s", err.text);
 	else if (orphans)
-		check_line(c, CHECK_WARN, "leftovers", "picket sweep",
+		check_line(c, CHECK_WARN, "leftovers", "picket sweep -apply removes them",
 			   "%u of endpoints that are gone", orphans);
 	else
 		check_line(c, CHECK_OK, "leftovers", NULL, "none");
