@@ -41,6 +41,8 @@ void check_uplinks(struct check *check);
 void check_firewall(struct check *check);
 /* In check_overlay.c: the overlay's device; nothing where there is no overlay. */
 void check_overlay(struct check *check);
+/* In cmd_sweep.c: what endpoints that are gone left behind. */
+void check_leftovers(struct check *check);
 /* In check_plugin.c. */
 void check_plugin(struct check *check); /* is its file there, and of which version */
 /* Adds a warning where a version isn't the CLI's own. */

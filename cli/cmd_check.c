@@ -18,7 +18,6 @@
 #include "out.h"
 #include "own.h"
 #include "room.h"
-#include "sweep.h"
 
 void check_line(struct check *check, enum check_state state, const char *what, const char *fix,
 		const char *fmt, ...)
@@ -152,38 +151,12 @@ static void check_controller(struct check *c)
 			   cli_text(s, "text"));
 }
 
-static void count_orphan(void *arg, const struct pk_orphan *orphan)
-{
-	*(unsigned int *)arg += orphan->removable;
-}
-
 static void check_disk(struct check *c)
 {
 	struct pk_err why = { 0 };
 
 	if (pk_room_disk_is_short(&c->cli->paths, &why))
 		check_line(c, CHECK_FAIL, "disk", why.fix, "%s", why.text);
-}
-
-static void check_leftovers(struct check *c)
-{
-	unsigned int orphans = 0;
-	own_bpf *bpf = NULL;
-	struct pk_err err = { 0 };
-	struct pk_sweep sweep = { .paths = &c->cli->paths,
-				  .found = count_orphan,
-				  .arg = &orphans,
-				  .deadline_ns = pk_now_ns() + 5000000000ull };
-
-	if (pk_bpf_open(&bpf, &c->cli->paths, PK_BPF_READ, NULL, sweep.deadline_ns, NULL) == 0)
-		sweep.bpf = bpf;
-	if (pk_sweep(&sweep, &err) < 0)
-		check_line(c, CHECK_WARN, "leftovers", err.fix, "%s", err.text);
-	else if (orphans)
-		check_line(c, CHECK_WARN, "leftovers", "picket sweep -apply removes them",
-			   "%u of endpoints that are gone", orphans);
-	else
-		check_line(c, CHECK_OK, "leftovers", NULL, "none");
 }
 
 static const char *line_color(const struct pk_json *row)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bpfobj.h"
+#include "check.h"
 #include "cli.h"
 #include "ctl.h"
 #include "device.h"
@@ -15,6 +16,7 @@
 #include "tables.h"
 
 #define SWEEP_SECONDS 60
+#define LOOK_SECONDS  5 /* of `picket check` */
 
 struct found {
 	const struct cli *cli;
@@ -112,6 +114,40 @@ static int refuse_all(struct cli *cli, const struct pk_bpf *bpf)
 	return cli_fail(cli, &err, CLI_CANNOT);
 }
 
+/* Makes a sweep that looks at everything, by what the CLI knows of allocations. */
+static struct pk_sweep look_at_all(const struct cli *cli, unsigned int seconds)
+{
+	return (struct pk_sweep){ .paths = &cli->paths,
+				  .alloc = has_nomad(cli) && cli_daemon_runs(cli) ? unknown : NULL,
+				  .parts = PK_SWEEP_EVERYTHING,
+				  .deadline_ns = pk_now_ns() + seconds * 1000000000ull };
+}
+
+static void count_removable(void *arg, const struct pk_orphan *orphan)
+{
+	*(unsigned int *)arg += orphan->removable;
+}
+
+void check_leftovers(struct check *c)
+{
+	struct pk_sweep s = look_at_all(c->cli, LOOK_SECONDS);
+	unsigned int n = 0;
+	own_bpf *bpf = NULL;
+	struct pk_err err = { 0 };
+
+	s.found = count_removable;
+	s.arg = &n;
+	if (pk_bpf_open(&bpf, &c->cli->paths, PK_BPF_READ, NULL, s.deadline_ns, NULL) == 0)
+		s.bpf = bpf;
+	if (pk_sweep(&s, &err) < 0)
+		check_line(c, CHECK_WARN, "leftovers", err.fix, "%s", err.text);
+	else if (n)
+		check_line(c, CHECK_WARN, "leftovers", "picket sweep -apply removes them",
+			   "%u of endpoints that are gone", n);
+	else
+		check_line(c, CHECK_OK, "leftovers", NULL, "none");
+}
+
 /* Sweeps, and makes a list of what was found. */
 static int sweep_list(struct pk_sweep *s, struct found *found, struct pk_json_doc **rows,
 		      struct pk_err *err)
@@ -140,16 +176,13 @@ static int sweep(struct cli *cli)
 	struct pk_err err = { 0 };
 	own_bpf *bpf = NULL;
 	own_json *rows = NULL;
-	struct pk_sweep s = { .paths = &cli->paths,
-			      .found = note,
-			      .arg = &found,
-			      .alloc = has_nomad(cli) && cli_daemon_runs(cli) ? unknown : NULL,
-			      .apply = cli_has(cli, "apply"),
-			      .all = cli_has(cli, "all"),
-			      .parts = PK_SWEEP_EVERYTHING,
-			      .deadline_ns = pk_now_ns() + SWEEP_SECONDS * 1000000000ull };
+	struct pk_sweep s = look_at_all(cli, SWEEP_SECONDS);
 	int r = pk_bpf_open(&bpf, &cli->paths, PK_BPF_READ, NULL, s.deadline_ns, &err);
 
+	s.found = note;
+	s.arg = &found;
+	s.apply = cli_has(cli, "apply");
+	s.all = cli_has(cli, "all");
 	if (r < 0 && r != -ENOENT && !(s.all && s.apply))
 		return cli_fail(cli, &err, CLI_CANNOT);
 	s.bpf = r < 0 ? NULL : bpf;
