@@ -113,7 +113,7 @@ static int on_reload(void *arg, struct pk_err *err)
 static void stored_bad(void *arg, const struct pk_err *err)
 {
 	(void)arg;
-	log_warn("op=policies err=\"%s\" waiting for its source", err->text);
+	log_warn("op=policies err=\"%s\" fix=\"%s\" waiting for its source", err->text, err->fix);
 }
 
 /* Takes the lock, for one picketd a root; it goes with the process. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/services: the services that the operator declared, and what of them keeps the node. */
+#include <string.h>
+
 #include "api.h"
 #include "api_reasons.h"
 #include "own.h"
 #include "parts.h"
+#include "service_call.h"
 
 /*
  * Returns the state: idle where nobody names it, off where the configuration doesn't have its
@@ -113,6 +116,7 @@ static void refused_reason(struct pk_reasons *r, const struct pk_service_view *v
 static void source_reason(struct pk_reasons *r, const struct pk_service_view *v)
 {
 	own_str text = { 0 };
+	const char *error, *fix;
 
 	if (!v->source) {
 		pk_str_addf(&text, "service %.64s is declared of %s's catalogue, and there is none",
@@ -123,12 +127,15 @@ static void source_reason(struct pk_reasons *r, const struct pk_service_view *v)
 	}
 	if (!v->source->failures)
 		return;
-	pk_str_addf(&text, "%s's catalogue doesn't tell of service %.64s: %.200s",
+	error = v->source->last_error;
+	fix = pk_service_fix_at(error);
+	pk_str_addf(&text, "%s's catalogue doesn't tell of service %.64s: %.*s",
 		    pk_declared_service_catalog(v->declared), v->declared->name,
-		    v->source->last_error);
+		    (int)(fix ? (size_t)(fix - error) : strlen(error)), error);
 	pk_api_reason(r, false, "services", text.text,
-		      "its instances stay as they were; see the agent, and the token's rights "
-		      "(docs/install.md)");
+		      fix ? fix + strlen(PK_SERVICE_FIX)
+			  : "its instances stay as they were; see the agent, and the token's "
+			    "rights (docs/install.md)");
 }
 
 void pk_api_service_reasons(const struct pk_parts *p, struct pk_reasons *r)

@@ -63,7 +63,8 @@ static bool is_bad(struct pk_catalog_watch *w, const struct pk_http_reply *reply
 	char why[300];
 
 	if (w->result < 0) {
-		snprintf(why, sizeof(why), "%.250s", w->err.text);
+		snprintf(why, sizeof(why), "%.200s%s%.80s", w->err.text,
+			 *w->err.fix ? PK_SERVICE_FIX : "", w->err.fix);
 		failed(w, PK_FAULT_ANSWER, why);
 	} else if (pk_service_failed(reply, false, why, sizeof(why))) {
 		if (reply->status == 403)
