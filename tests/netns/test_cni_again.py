@@ -323,6 +323,7 @@ def test_the_deadline_ends_a_verb_that_waits_for_the_kernel(node, verb, point, s
     error = json.loads(said if status else log)
     assert error["code"] == 107 and f"{verb} did not end" in error["msg"]
     assert bool(said) == bool(status)
+    assert "look at what the node is busy with, or raise the conflist's \"deadline\"" in (error.get("details") or error["fix"])
     alloc.result = node.cni("ADD", alloc.id, alloc.path, args=ARGS)
     assert is_open(node, alloc.slot) and len(node.records()) == 2
 

@@ -5,6 +5,8 @@ import subprocess
 
 from test_symptoms import LITERAL, ROOT, read
 
+# A text that has a name of its own, in its file or in a header.
+NAMED = re.compile(rf'#define (\w+)\s(?:\\\s)*({LITERAL})\s*\n')
 # A function that takes a fix has a parameter of that name. These have none: which argument it is.
 TAKES = {"pk_fix": 2, "import_refuse": 3, "import_loss": 3, "import_repair": 3}
 TAKER = re.compile(r"(\w+)\(([^()]*\bconst char \*fix\b)")
@@ -39,6 +41,11 @@ def takers(text):
     return {found[1]: found[2].count(",") for found in TAKER.finditer(text)}
 
 
+def with_texts(code, named):
+    """The code with each such name's text in its place, but for where it is defined."""
+    return re.sub(r"(?<!#define )\b[A-Z]\w+\b", lambda found: named.get(found[0], found[0]), code)
+
+
 def of_file(text, takes):
     for call in re.finditer(rf"\b({'|'.join(takes)})\(", text):
         given = arguments(text, call.end())
@@ -56,10 +63,13 @@ def fixes():
     listed = subprocess.run(["git", "ls-files", "lib/*.[ch]", "controller/*.[ch]", "cni/*.[ch]", "cli/*.[ch]"], cwd=ROOT, check=True,
                             capture_output=True, text=True).stdout.split()
     texts = {name: re.sub(r"/\*.*?\*/", " ", read(name), flags=re.S) for name in listed}
-    declared, found = dict(TAKES), {}
+    headers = [code for name, code in texts.items() if name.endswith(".h")]
+    declared, named, found = dict(TAKES), {}, {}
+    for code in headers:
+        declared |= takers(code)
+        named |= {name: text for name, text, *_ in NAMED.findall(code)}
     for name, code in texts.items():
-        declared |= takers(code) if name.endswith(".h") else {}
-    for name, code in texts.items():
+        code = with_texts(code, named | {name: text for name, text, *_ in NAMED.findall(code)})
         for text in of_file(code, declared | takers(code)):
             if len(text.strip(' %s.";\\n')) > 3 and not re.fullmatch(r"\w+:?", text):
                 found.setdefault(text.removesuffix("\\n"), name)

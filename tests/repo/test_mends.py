@@ -233,7 +233,7 @@ WORDS = [
     ('say the one that "store" of picketd.json names', ["policy", "list", "-consul", "-nomad"], ["policy", "list", "-consul"], "Consul"),
     ("leave it out: the path of a variable begins with picket/v1/", ["policy", "list", "-nomad", "-prefix", "x"], ["policy", "list", "-nomad"], "Nomad"),
     ("give it from /", ["-root", "here", "policy", "schema"], ["policy", "schema"], "$schema"),
-    ("such as db-1", ["detach", "a b"], ["detach", "a-b", "-plugin", PLUGIN], "was not attached"),
+    ("of a-z A-Z 0-9 _ . -, such as db-1", ["detach", "a b"], ["detach", "a-b", "-plugin", PLUGIN], "was not attached"),
     ("such ids are Nomad's to give", ["detach", "7f3a21c4-0000-4000-8000-000000000001"], ["detach", "db-1", "-plugin", PLUGIN], "was not attached"),
     ("job, group and keys of your own are", ["attach", "a", "-label", "consul:service=db", "-tenant", "acme"], ["attach", "a", "-label", "job=db", "-tenant", "acme"],
      "no network of type picket"),

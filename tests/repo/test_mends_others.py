@@ -79,6 +79,7 @@ SERVICES = {"toServices": [{"name": "db"}]}
 DOCUMENTS = [
     ('add "namespace"', {"tier": "operator", "rules": [rule(egress=[SERVICES])]},
      {"tier": "operator", "rules": [rule(egress=[{"toServices": [{"name": "db", "namespace": "acme"}]}])]}),
+    ("known here: ", {"qqqqqq": 1, "rules": [rule(ingress=ANY)]}, {"name": "q", "rules": [rule(ingress=ANY)]}),
     ('write "10.0.0.0/8"', {"rules": [rule(egress=[{"toCIDR": ["10.0.0.1/8"]}])]}, {"rules": [rule(egress=[{"toCIDR": ["10.0.0.0/8"]}])]}),
 ]
 
@@ -113,6 +114,26 @@ def test_what_check_says_of_a_list(tmp_path, fix, wrong, right):
         return picket(tmp_path, "check")[1]
     assert fix in look(wrong), look(wrong)
     assert "Nomad stops at this file" not in look(right) and fix not in look(right)
+
+
+def test_a_list_for_another_root(tmp_path):
+    directory = tmp_path / "opt/cni/config"
+    directory.mkdir(parents=True)
+
+    def look(**more):
+        write(directory / "a.conflist", {**LIST, "plugins": [{**PLUGINS[0], **more}]})
+        return picket(tmp_path, "check")[1]
+    fix = "in it, or check with -root of its own"
+    assert f'say "root": "{tmp_path}" {fix}' in look(), look()
+    assert fix not in look(root=str(tmp_path))
+
+
+def test_a_name_that_is_empty(tmp_path):
+    def ask(name):
+        file = write(tmp_path / "picketd.json", {"nomad": {"serverName": name}})
+        return said([os.path.join(BUILD, "picketd"), "-root", tmp_path, "-config", file, "-print-config"], env={"PATH": os.environ["PATH"]})
+    assert "remove the key, or give it a value" in ask("")[1]
+    assert ask("server.global.nomad")[0]
 
 
 def plugin(root, command, *argv, **conf):
