@@ -11,8 +11,8 @@ from fix_texts import fixes
 from test_fixes import SCHEMAS
 from test_symptoms import ROOT, read
 
-# Words in quotes that are of Cilium's language, CNI's or Nomad's; %s stands for one that the program puts there.
-OTHERS = {"default", "portMappings", "bandwidth", "bridge", "reserved", "picket", "read", "write", "TCP", "UDP", "SCTP"}
+# Words in quotes that are of Cilium's language, CNI's or Nomad's, and what a list shows; %s stands for one that the program puts there.
+OTHERS = {"default", "portMappings", "bandwidth", "bridge", "reserved", "picket", "unreadable", "read", "write", "TCP", "UDP", "SCTP"}
 EXAMPLE = re.compile(r"%|^[\d./:a-f-]+(/tcp)?$|^/sys/fs/cgroup$|^(nomad|meta|reserved):")
 # Commands of other programs: each with the words by which it is tried here, without doing anything, or None where another test runs it (tests/e2e, test_firewall.py).
 NOBODY = "pk-nobody-here"
@@ -55,7 +55,7 @@ def test_each_word_in_quotes_is_a_key_or_a_value():
 
 
 def test_each_setting_with_a_dot_is_one():
-    named = {name for text in fixes() for name in re.findall(r"(?<![\w./*%-])[a-z]\w+\.[a-z]\w+\b(?![.(])", text)} - {"picketd.json"}
+    named = {name for text in fixes() for name in re.findall(r"(?<![\w./*%-])[a-z]\w+\.[a-z]\w+\b(?![.(])", text)} - {"picketd.json", "picket.limits"}
     assert {"capacity.endpoints", "limits.jobMost"} <= named
     assert {tuple(name.split(".")) for name in named if not name.startswith("net.")} <= {
         (key, inner) for key, part in SCHEMAS["picketd"]["properties"].items() for inner in names(part, set())}
