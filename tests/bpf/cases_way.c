@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The way of a flow that lives: the FIB is asked the same, whichever end's packet has it asked. */
 #include <bpf/bpf.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,8 +167,43 @@ static void another_device(void)
 	      node_run(NODE_FROM, 1, &out, NULL) == 7 && world_one_hop(&out, &was));
 }
 
+/* A second uplink, by which the route to the world may lead. */
+static void second(struct pk_node *n)
+{
+	n->uplink[1] = (struct pk_uplink){ .ifindex = if_nametoindex("out0"),
+					   .mtu = 1500,
+					   .ipv4 = { .b = { [10] = 0xff, 0xff, 203, 0, 113, 2 } } };
+}
+
+/*
+ * The route goes to another uplink, and both keep their addresses: a connection ends, a datagram
+ * begins a new flow behind that one's, and nothing leaves there with the first one's address.
+ */
+static void moved(void)
+{
+	struct pkt syn = pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN));
+	struct pkt udp = pkt_v4(WHO_A, WHO_WORLD, UDP(40000, 53));
+
+	check("there is another device",
+	      !system("ip link add out0 type veth peer name out1 && ip link set out0 up &&"
+		      " ip link set out1 up && ip addr add 203.0.113.2/24 dev out0"));
+	world_start();
+	node_settings(second);
+	node_from("a connection", 1, syn, PK_REASON_OK);
+	check("a datagram, as the node", leaves_as_the_nodes(udp));
+	check("the way leads by the other uplink",
+	      !system("ip route add 198.51.100.9/32 via 203.0.113.254 dev out0"));
+	age();
+	node_from("the connection has ended", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)),
+		  PK_REASON_NO_FLOW);
+	check("the datagram leaves as the other uplink's",
+	      node_run(NODE_FROM, 1, &udp, NULL) == 7 && !memcmp(udp.b + 26, "\313\0\161\2", 4));
+	check("as it was", !system("ip link del out0"));
+}
+
 void cases_way(void)
 {
+	moved();
 	masqueraded();
 	published();
 	routed();
