@@ -112,6 +112,16 @@ def test_a_jobs_dns_is_told_from_its_confirmation_on(node, nomad):
     wait_for(lambda: guest.dhcp() == (["192.0.2.1"], "upstream.example", ["upstream.example"]), guest.dhcp)
 
 
+def test_ADD_waits_for_its_jobs_dns(node, nomad):
+    """Nomad takes its time to answer: what a guest asks first, after ADD, already hears the job's word."""
+    put(node, REAL)
+    start(node, nomad)
+    nomad.later["/v1/"] = 2
+    nomad.put(ALLOC, "acme", "api", "web", dns={"Servers": ["198.51.100.53"], "Searches": ["job.example"]})
+    guest = Guest(node.add("acme", "api", "web", alloc_id=ALLOC, conf=node.plugin_conf(waitForController="30s")))
+    assert guest.dhcp() == (["198.51.100.53"], "job.example", ["job.example"])
+
+
 def test_a_guests_host_name(node, nomad):
     """By its job and alloc as ADD has them, else as its network block asks; what is none asks for nothing."""
     put(node, REAL)
