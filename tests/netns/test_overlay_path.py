@@ -31,6 +31,12 @@ def narrowed_fixture(request, fabric):
         yield cluster, a, b, NARROW - TAKES[request.param]
 
 
+def test_an_endpoints_own_MTU(narrowed):
+    """Where nobody says another: the uplink's, less what the overlay takes, whatever lies behind."""
+    _, *ends, left = narrowed
+    assert [end.links()["eth0"]["mtu"] for end in ends] == [1500 - (NARROW - left)] * 2
+
+
 def test_endpoints_learn_the_path(narrowed):
     """TCP goes on, at its new size; a datagram that must not be cut is refused with what fits, and one that may be arrives."""
     cluster, a, b, left = narrowed
