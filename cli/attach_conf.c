@@ -179,7 +179,7 @@ static int put_mtu(const struct cli *cli, struct pk_jw *w, struct pk_err *err)
 	return 0;
 }
 
-/* Writes HOST:GUEST, with /tcp, /udp or /sctp behind. The plugin judges it. */
+/* Writes HOST:GUEST, with /tcp or /udp behind. The plugin judges it. */
 static int put_mapping(struct pk_jw *w, const char *text, struct pk_err *err)
 {
 	const char *colon = strchr(text, ':'), *slash = strchr(text, '/');

@@ -303,9 +303,7 @@ static const struct cli_option attach_options[] = {
 	{ "tenant", "NAME", "its namespace; without one it is in quarantine", 0 },
 	{ "label", "KEY=VALUE", "job, group, or a key of your own (meta); may come again", 0 },
 	{ "publish", "HOST:GUEST",
-	  "publish a port of the node, with /udp or /sctp behind for other than TCP; may come "
-	  "again",
-	  0 },
+	  "publish a port of the node, with /udp behind for other than TCP; may come again", 0 },
 	{ "address", "ADDRESS", "this one of the pool", 0 },
 	{ "mode", "MODE", "vm, process or host-tap, in place of the conflist's", 0 },
 	{ "mtu", "BYTES", "in place of the conflist's", 0 },

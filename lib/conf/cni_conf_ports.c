@@ -32,9 +32,10 @@ static int get_proto(const struct cni_conf *conf, const struct pk_json *mapping,
 	static const struct {
 		const char *name;
 		uint8_t proto;
-	} table[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { "sctp", IPPROTO_SCTP } };
+	} table[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP } };
 	const struct pk_json *v = pk_json_get_nocase(mapping, "protocol");
 	const char *text = v ? pk_json_string(v) : "tcp";
+	int r;
 
 	for (size_t i = 0; text && i < PK_ARRAY_LEN(table); i++) {
 		if (!strcasecmp(text, table[i].name)) {
@@ -42,7 +43,12 @@ static int get_proto(const struct cni_conf *conf, const struct pk_json *mapping,
 			return 0;
 		}
 	}
-	return pk_json_fail(err, conf->doc, v, false, "expected \"tcp\", \"udp\" or \"sctp\"");
+	r = pk_json_fail(err, conf->doc, v, false, "expected \"tcp\" or \"udp\"");
+	if (text && !strcasecmp(text, "sctp"))
+		pk_fix(err, r,
+		       "publish TCP and UDP alone: SCTP's checksum knows its ports, so it isn't "
+		       "translated; it reaches the endpoint's own address");
+	return r;
 }
 
 static int get_host_addr(const struct cni_conf *conf, const struct pk_json *mapping,

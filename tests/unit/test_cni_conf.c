@@ -197,6 +197,10 @@ static const struct refusal refusals[] = {
 	{ "relative root", HEAD ",\"root\":\"x\"}", PK_CODE_CONFIG, "absolute", NULL },
 	{ "other runtime capability", HEAD ",\"runtimeConfig\":{\"ips\":[\"10.0.0.1/8\"]}}",
 	  PK_CODE_UNSUPPORTED, "ips", "capabilities" },
+	{ "a published port of SCTP",
+	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80,"
+	       "\"containerPort\":80,\"protocol\":\"sctp\"}]}}",
+	  PK_CODE_CONFIG, "expected \"tcp\" or \"udp\"", "publish TCP and UDP alone" },
 	{ "port 80.9",
 	  HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":80.9,"
 	       "\"containerPort\":80}]}}",
