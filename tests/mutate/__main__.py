@@ -3,10 +3,10 @@
 """
 `make mutate N=20 SEED=1`: N mutants, each with one small mistake, of which the tests must notice
 every one. ONLY=bpf/lib/miss.h, ONLY=bpf/lib/miss_again.h:40 or ONLY=miss_keep takes those of one
-place, SIDE=controller or SIDE=plugin those of the user-space code, RESUME=1 goes on with the last round. Ends with
-`N mutants, N killed, N allowed`; a survivor is named with its place and its change, and makes the
-exit status 1. KNOWN=1: those of tests/mutants.known in place of a seed's, all or N of them, each
-shown to its own test alone.
+place, SIDE=controller, SIDE=plugin or SIDE=cli those of the user-space code, RESUME=1 goes on with
+the last round. Ends with `N mutants, N killed, N allowed`; a survivor is named with its place and
+its change, and makes the exit status 1. KNOWN=1: those of tests/mutants.known in place of a seed's,
+all or N of them, each shown to its own test alone.
 """
 import argparse
 import os

@@ -308,4 +308,33 @@ class Plugin(UserSpace):
         return [Units(names), *([] if file.startswith("lib/policy/tools/") else [Bpf.prop])]
 
 
-SIDES = {side.name: side for side in (Bpf, Controller, Plugin)}
+class Cli(UserSpace):
+    """The command line. No unit test knows it: what it prints and how it exits is tried by the real program."""
+
+    name, for_netns, folders, whole = "cli", ["build/picket"], ("cli",), "picket"
+    netns = (("test_cli.py", r"^(out|opt|main|api|explain|cli_world|flow|cmd_(endpoint|flows|ip|node|reasons|status|sweep|version|completion))"),
+             ("test_policy_files.py", r"^(opt|policy_candidate|cmd_policy(_files|_test|_apply)?\.)"),
+             ("test_policy_import.py", r"^cmd_policy_import"),
+             ("test_cli_policy.py", r"^(explain|plan|cli_world|cmd_policy(_explain|_plan|_show|_suggest|_test|_apply)?\.)"),
+             ("test_check.py", r"^(check|cmd_check)"),
+             ("test_fix_done_by_check.py", r"^(check|cmd_check)"),
+             ("test_picketd_absence.py", r"^cmd_policy_release"),
+             ("test_policy_consul.py", r"^(consul_kv|curl_late|policy_consul|cmd_policy_apply)"),
+             ("test_policy_history.py", r"^(policy_history|cmd_policy_history)"),
+             ("test_policy_variables.py", r"^(vars_kv|policy_consul|policy_history)"),
+             ("test_rollout.py", r"^(policy_rollout|cmd_policy_rollout)"),
+             ("test_attach.py", r"^(attach|cmd_attach)"),
+             ("test_host_tap.py", r"^cmd_tap"),
+             ("test_cluster.py", r"^cmd_node"))
+
+    def wanted(self, file):
+        return file.startswith("cli/")
+
+    def asked(self, file):
+        return super().asked(file) or ["test_cli.py"]
+
+    def units(self, _file):
+        return []
+
+
+SIDES = {side.name: side for side in (Bpf, Controller, Plugin, Cli)}
