@@ -312,6 +312,7 @@ class Cli(UserSpace):
     """The command line. No unit test knows it: what it prints and how it exits is tried by the real program."""
 
     name, for_netns, folders, whole = "cli", ["build/picket"], ("cli",), "picket"
+    products = tuple(name for name in UserSpace.products if name != "san")
     netns = (("test_cli.py", r"^(out|opt|main|api|explain|cli_world|flow|cmd_(endpoint|flows|ip|node|reasons|status|sweep|version|completion))"),
              ("test_policy_files.py", r"^(opt|policy_candidate|cmd_policy(_files|_test|_apply)?\.)"),
              ("test_policy_import.py", r"^cmd_policy_import"),
