@@ -320,6 +320,7 @@ class Cli(UserSpace):
              ("test_check.py", r"^(check|cmd_check)"),
              ("test_fix_done_by_check.py", r"^(check|cmd_check)"),
              ("test_picketd_absence.py", r"^cmd_policy_release"),
+             ("test_picketd_status.py", r"^cmd_policy_explain"),
              ("test_policy_consul.py", r"^(consul_kv|curl_late|policy_consul|cmd_policy_apply)"),
              ("test_policy_history.py", r"^(policy_history|cmd_policy_history)"),
              ("test_policy_variables.py", r"^(vars_kv|policy_consul|policy_history)"),

@@ -256,6 +256,16 @@ def test_parts_of_two_releases(tmp_path):
     assert found(cli.pipe("check", "-json"), "plugin")[0]["state"] == "fail"
 
 
+def test_a_plugin_that_says_more_than_a_version(tmp_path):
+    """What is longer than a version is none, and is kept nowhere."""
+    cli = Cli(tmp_path)
+    install_plugin(tmp_path)
+    with open(tmp_path / "opt/cni/bin/picket", "wb") as file:
+        file.write(b"CNI picket plugin v" + b"1." * 4000)
+    done = cli.pipe("check", "-json")
+    assert [(line["state"], line["text"].endswith("is no Picket plugin")) for line in found(done, "plugin")] == [("fail", True)], done
+
+
 def test_a_picketd_of_another_release(root):
     root.fake.answers["/v1/status"] = {**root.fake.answers["/v1/status"], "version": "9.9.9"}
     lines = found(root.pipe("check", "-json"), "version")

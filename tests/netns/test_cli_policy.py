@@ -269,6 +269,8 @@ def test_what_is_suggested_spares_what_is_live(shop, tmp_path):
         plan = shop.ask("plan", str(file), status=1)
         assert (plan["connections"], plan["connectionsCut"], plan["opened"]) == (2, 0, 0) and plan["closed"]
         again = shop.node.picket("policy", "suggest", "-dir", str(tmp_path / "out"))
+        whole, lines = (shop.node.picket("policy", "suggest", "-o", form).stdout for form in ("json", "jsonl"))
+        assert [json.loads(line) for line in lines.splitlines()] == json.loads(whole)
     assert again.stdout.splitlines() == [f"{tmp_path}/out/suggested-acme.json"]
 
 
