@@ -103,7 +103,7 @@ int cli_config_string(const struct cli *cli, const char *section, const char *ke
 	*out = NULL;
 	if (access(path, F_OK) < 0)
 		return 0;
-	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, err) < 0 ||
+	if (pk_fs_read_own(path, PK_JSON_MAX, &text, &len, err) < 0 ||
 	    pk_json_parse(path, text, len, PK_JSON_COMMENTS, &doc, err) < 0)
 		return -EINVAL;
 	in = section ? pk_json_get(pk_json_root(doc), section) : pk_json_root(doc);

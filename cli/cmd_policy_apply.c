@@ -82,7 +82,7 @@ static char *name_in(const char *path)
 	own_mem char *text = NULL;
 	size_t len;
 
-	if (pk_fs_read(path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
+	if (pk_fs_read_own(path, PK_JSON_MAX, &text, &len, NULL) < 0 ||
 	    pk_document_parse(&src, text, len, &doc, &notes) < 0)
 		return NULL;
 	return PK_MOVE(doc->name, NULL);
@@ -142,7 +142,7 @@ static int write_one(struct cli *cli, const char *dir, const struct cli_candidat
 	at.path = path.text;
 	if (r < 0 || cli_candidate_keeps_name(c, &at, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	same = there && pk_fs_read(path.text, PK_JSON_MAX, &old, &len, NULL) == 0 &&
+	same = there && pk_fs_read_own(path.text, PK_JSON_MAX, &old, &len, NULL) == 0 &&
 	       len == c->len && memcmp(old, c->text, len) == 0;
 	if (!same && pk_fs_write(path.text, c->text, c->len, 0644, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);

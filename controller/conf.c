@@ -162,7 +162,7 @@ static int read_file(struct pk_config *c, const char *path, struct pk_err *err)
 	own_mem char *text = NULL;
 	own_str files = { 0 };
 	size_t len;
-	int r = pk_fs_read(path, PK_JSON_MAX, &text, &len, err);
+	int r = pk_fs_read_own(path, PK_JSON_MAX, &text, &len, err);
 
 	if (r < 0)
 		return r;

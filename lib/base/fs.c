@@ -76,7 +76,8 @@ int pk_fs_read_own(const char *path, size_t cap, char **text, size_t *len, struc
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return pk_fail(err, errno, "open %s", path);
 	if (!S_ISREG(st.st_mode))
-		return pk_fix(err, pk_fail(err, 0, "%s is no regular file", path), "remove it");
+		return pk_fix(err, pk_fail(err, 0, "%s is no regular file", path),
+			      "put a regular file there, or remove it");
 	r = pk_fs_read_fd(fd, cap, text, len, err);
 	return r < 0 ? pk_wrap(err, r, "%s", path) : 0;
 }

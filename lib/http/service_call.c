@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs.h"
@@ -181,7 +182,7 @@ static int token_of(const struct pk_service *s, char token[PK_SERVICE_TOKEN + 1]
 		strcpy(token, s->token);
 		return 0;
 	}
-	r = pk_fs_read(s->token_file, PK_SERVICE_TOKEN, &text, &len, err);
+	r = pk_fs_read_own(s->token_file, PK_SERVICE_TOKEN, &text, &len, err);
 	if (r < 0)
 		return pk_wrap(err, r, "token file");
 	len = strcspn(text, " \t\r\n");
@@ -201,15 +202,29 @@ static const char *address_of(const struct pk_service *s, unsigned int turn)
 	return s->address[n ? turn % n : 0];
 }
 
-/* Checks that the files can be read: libcurl's own error names neither the file nor why. */
+static int check_file(const char *path, struct pk_err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+		return pk_fail(err, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return pk_fail(err, EINVAL, "%s is no regular file", path);
+	return 0;
+}
+
+/*
+ * Checks that the files can be read: libcurl's own error names neither the file nor why, and it
+ * would wait for a FIFO's writer.
+ */
 static int check_files(const struct pk_service *s, struct pk_err *err)
 {
 	const char *const files[] = { s->ca_file, s->cert_file, s->key_file };
+	int r = 0;
 
-	for (size_t i = 0; i < PK_ARRAY_LEN(files); i++)
-		if (*files[i] && access(files[i], R_OK) < 0)
-			return pk_fail(err, errno, "%s", files[i]);
-	return 0;
+	for (size_t i = 0; r == 0 && i < PK_ARRAY_LEN(files); i++)
+		r = *files[i] ? check_file(files[i], err) : 0;
+	return r;
 }
 
 static void add_scope(struct pk_str *url, const char *name, const char *value)

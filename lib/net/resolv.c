@@ -82,7 +82,7 @@ static void read_file(const struct pk_paths *paths, const char *file,
 	char path[PK_PATH_ROOM];
 
 	snprintf(path, sizeof(path), "%s/%s", paths->root, file);
-	if (pk_fs_read(path, RESOLV_CONF_MAX, &text, NULL, NULL) == 0)
+	if (pk_fs_read_own(path, RESOLV_CONF_MAX, &text, NULL, NULL) == 0)
 		pk_resolv_conf_parse(text, fns, seen);
 }
 

@@ -166,8 +166,9 @@ def test_what_is_no_answer_of_nomads_is_said_so(node, nomad):
     wait_for(lambda: not node.reasons("nomad"), "its own word again", 60)
 
 
-def test_what_stands_in_the_way_of_a_question_is_named(node, consul, nomad):
-    """A token file that is a directory, or isn't there."""
+@pytest.mark.parametrize("make", (os.mkdir, os.mkfifo))
+def test_what_stands_in_the_way_of_a_question_is_named(node, consul, nomad, make):
+    """A token file that is a directory or a FIFO, for whose writer nobody waits, or isn't there."""
     token = os.path.join(node.root, "etc/picket/token")
     with open(token, "w", encoding="utf-8") as file:
         file.write("t")
@@ -176,7 +177,7 @@ def test_what_stands_in_the_way_of_a_question_is_named(node, consul, nomad):
                         "consul": {"address": consul.address, "tokenFile": token}})
     wait_for(lambda: in_force(node) == {"consul/operator/a"}, "the document")
     os.unlink(token)
-    os.mkdir(token)
+    make(token)
     consul.put("operator/b", OPERATOR)
     nomad.set_mode(500)
     nomad.set_mode("ok")
@@ -184,7 +185,7 @@ def test_what_stands_in_the_way_of_a_question_is_named(node, consul, nomad):
         reason, = wait_for(lambda: node.reasons(name), "the reason", 60)
         assert f"{name} can't be asked (token file: " in reason["text"] and token in reason["text"], reason
     assert {"consul/operator/a"} <= in_force(node)
-    os.rmdir(token)
+    (os.rmdir if make is os.mkdir else os.unlink)(token)
     reason = wait_for(lambda: [r for r in node.reasons("consul") if "No such file" in r["text"]], "the other reason", 60)
     with open(token, "w", encoding="utf-8") as file:
         file.write("t")

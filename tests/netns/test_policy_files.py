@@ -304,3 +304,19 @@ def test_plan_says_in_a_line_what_changes_alike(tmp_path):
     wide = picket("policy", "plan", "-world", str(world), "-o", "wide", str(rule)).stdout.splitlines()
     assert len([line for line in wide if " -> acme/db  " in line]) == 41
     assert "  - beta/z -> acme/db  5432/tcp  allowed -> denied" in wide
+
+
+def test_a_path_through_a_file():
+    """It is no file, whatever of it is missing."""
+    done = picket("policy", "validate", f"{TAKEN[0]}/x.json")
+    assert done.returncode == 2 and "fix: name a file that is there" in done.stderr, done
+
+
+@pytest.mark.parametrize("words", (("apply",), ("delete", "other")))
+def test_a_pipe_in_the_policy_directory(tmp_path, words):
+    """Nobody waits for its writer."""
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "other.json").write_text('{"name": "other", "rules": [{"endpointSelector": {}, "ingress": [{}]}]}', encoding="utf-8")
+    files = [TAKEN[0]] if words == ("apply",) else []
+    picket("-root", tmp_path, "policy", *words, "-dir", tmp_path, *files)
+    assert os.path.exists(tmp_path / "other.json") == (words == ("apply",))
