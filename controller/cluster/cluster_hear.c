@@ -33,7 +33,7 @@ static void hear_key(struct hearing *h, const struct pk_kv *kv)
 	int r;
 
 	if (pk_word_is_of(key, c->node)) {
-		pk_publish_seen(c->publish, key, kv->value, kv->held);
+		pk_publish_seen(c->publish, key, kv);
 		return;
 	}
 	r = pk_believed_say(c->believed, &said);
@@ -126,7 +126,7 @@ static void hear_own_absence(struct hearing *h)
 		pk_share_key_of_part(first.text, i, &own);
 		pk_str_addf(&full, "%s%s", c->prefix, own.text);
 		if (!pk_kvs_find(h->answer->kvs, full.text))
-			pk_publish_seen(c->publish, own.text, NULL, false);
+			pk_publish_seen(c->publish, own.text, NULL);
 	}
 }
 

@@ -14,6 +14,7 @@
 #define SETTLE_MS 100	/* changes within it are one write */
 #define EACH_MS	  1000	/* between two writes of a key */
 #define STUCK_MS  60000 /* until a key is tried again that can't be written */
+#define SHOWN_MS  2000	/* for what the store shows of a share; what changed waits no longer */
 #define PATIENCE                                                                                   \
 	3 /* so many failures in a row are none yet: a session's lock delay makes one or two */
 
@@ -23,6 +24,7 @@ static void drop(struct pk_publish *p, struct key *k)
 	free(k->name);
 	free(k->body);
 	free(k->text);
+	free(k->shown);
 	free(k);
 }
 
@@ -37,6 +39,8 @@ static void look(void *arg)
 	p->looked = true;
 	publish_want_all(p);
 	wait = publish_want_ends(p, pk_loop_now(p->args.loop));
+	for (struct key *k = p->keys; k; k = k->hh.next)
+		publish_take_shown(k);
 	if (wait)
 		pk_timer_set(p->look, wait);
 	if (HASH_COUNT(p->keys) != before)
@@ -259,10 +263,12 @@ struct key *publish_next(const struct pk_publish *p, uint64_t now, uint64_t *wai
 {
 	*wait = 0;
 	for (struct key *k = p->keys; k; k = k->hh.next) {
+		const uint64_t from = k->recalled ? p->shows_by_ms : k->not_before_ms;
+
 		if (k->written)
 			continue;
-		if (k->not_before_ms > now) {
-			uint64_t left = k->not_before_ms - now;
+		if (from > now) {
+			uint64_t left = from - now;
 
 			if (!*wait || left < *wait)
 				*wait = left;
@@ -288,29 +294,75 @@ static void write_next(void *arg)
 		pk_timer_set(p->write, wait);
 }
 
+/* Reads the number of a text that the store has. Returns false where it has none of ours. */
+static bool number_of(const char *text, uint64_t *number)
+{
+	own_json *doc = NULL;
+	int64_t n;
+
+	if (pk_json_parse("its key", text, strlen(text), PK_JSON_NEWER, &doc, NULL) < 0 ||
+	    pk_json_int(pk_json_get(pk_json_root(doc), "number"), 0, PK_WORD_NUMBER_MAX, &n) < 0)
+		return false;
+	*number = (uint64_t)n;
+	return true;
+}
+
+/* Returns whether a text that was written says what body does, whatever its number. */
+static bool says_the_same(const char *body, const char *text)
+{
+	static const char number[] = "\"number\":";
+	const char *at = strstr(body, number);
+	const size_t n = at ? (size_t)(at - body) + strlen(number) : 0;
+	size_t digits;
+
+	if (!n || strncmp(body, text, n) != 0)
+		return false;
+	digits = strspn(text + n, "0123456789");
+	return digits && strcmp(body + n + 1, text + n + digits) == 0;
+}
+
+void publish_take_shown(struct key *k)
+{
+	own_mem char *shown = k->body ? PK_MOVE(k->shown, NULL) : NULL;
+
+	if (!shown || k->written || k->text || !says_the_same(k->body, shown))
+		return;
+	k->text = PK_MOVE(shown, NULL);
+	k->written = k->known = true;
+}
+
+/*
+ * Notes what the store has of a share of an earlier picketd's. It is what that one wrote where our
+ * session holds it and its number, 0 for none, isn't past the last one that was remembered.
+ */
+static void recall_shown(struct pk_publish *p, struct key *k, const struct pk_kv *kv,
+			 uint64_t number)
+{
+	if (!PK_MOVE(k->recalled, false))
+		return;
+	if (number && number <= p->recalled_number && *p->session &&
+	    kv->holder == pk_kv_holder(p->session))
+		k->shown = pk_strdup(kv->value);
+	publish_take_shown(k);
+	pk_timer_hurry(p->write, 0);
+}
+
 /*
  * Goes on from the number of a text that the store has, so that a clock that was set back makes no
  * older words.
  */
-static void raise_number(struct pk_publish *p, const char *text)
+void pk_publish_seen(struct pk_publish *p, const char *name, const struct pk_kv *kv)
 {
-	own_json *doc = NULL;
-	int64_t number;
-
-	if (pk_json_parse("its key", text, strlen(text), PK_JSON_NEWER, &doc, NULL) == 0 &&
-	    pk_json_int(pk_json_get(pk_json_root(doc), "number"), 0, PK_WORD_NUMBER_MAX, &number) ==
-		    0 &&
-	    (uint64_t)number > p->number)
-		p->number = (uint64_t)number;
-}
-
-void pk_publish_seen(struct pk_publish *p, const char *name, const char *text, bool held)
-{
+	const char *text = kv ? kv->value : NULL;
+	const bool held = kv && kv->held;
+	uint64_t number = 0;
 	struct key *k;
 
-	if (text)
-		raise_number(p, text);
+	if (text && number_of(text, &number) && number > p->number)
+		p->number = number;
 	HASH_FIND_STR(p->keys, name, k);
+	if (k)
+		recall_shown(p, k, kv, number);
 	if (!k && text && !p->args.alone && pk_share_key_is_of(name, p->node)) {
 		/* An earlier picketd wrote it: the next look ends it. */
 		publish_key(p, name)->known = true;
@@ -369,6 +421,7 @@ struct pk_publish *pk_publish_new(const struct pk_publish_args *args)
 	p->path = pk_str_take(&path);
 	pk_source_start(&p->source);
 	publish_recall(p);
+	p->shows_by_ms = pk_loop_now(args->loop) + SHOWN_MS;
 	p->look = pk_timer_new(args->loop, look, p);
 	p->write = pk_timer_new(args->loop, write_next, p);
 	p->renew = pk_timer_new(args->loop, publish_renew, p);

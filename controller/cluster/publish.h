@@ -4,7 +4,8 @@
  * Writes this node's own keys in the store: the node's word, a share for each tenant with endpoints
  * here, and its report (report.h). One session holds them all; picketd renews it for as long as it
  * lives. Only keys whose text changed are written, and those that are gone or held by no session of
- * ours.
+ * ours. A share that an earlier picketd wrote is left as it is where the store shows that it says
+ * the same under the same session.
  */
 #include "conf.h"
 #include "model.h"
@@ -36,11 +37,8 @@ void pk_publish_free(struct pk_publish *publish);
 void pk_publish_soon(struct pk_publish *publish);
 /* Sets the report, the text of status/nodes/NODE, with "number" 0; copied. */
 void pk_publish_say(struct pk_publish *publish, const char *report);
-/*
- * Tells how the store has one of our keys ("nodes/NODE" or of a share); text NULL: it hasn't. held:
- * our session holds it.
- */
-void pk_publish_seen(struct pk_publish *publish, const char *key, const char *text, bool held);
+/* Tells how the store has one of our keys ("nodes/NODE" or of a share); NULL: it hasn't. */
+void pk_publish_seen(struct pk_publish *publish, const char *key, const struct pk_kv *kv);
 const struct pk_source *pk_publish_source(const struct pk_publish *publish);
 /* Allows or forbids publishing the node; at first it is allowed. */
 void pk_publish_let(struct pk_publish *publish, bool may);

@@ -15,13 +15,15 @@
 	600000 /* until a refused write is tried again: the token may have the right by then */
 
 struct key {
-	char *name;   /* without the prefix */
-	char *body;   /* the wanted text, with number 0; NULL: the key is to go */
-	char *text;   /* the same with its number, as it is written */
-	bool written; /* the store has it, as far as is known */
-	bool seen;    /* wanted by the pass that is under way */
-	bool stuck;   /* the store can never take it */
-	bool known;   /* it has been a part of its share: written once, and not as a share's end */
+	char *name;    /* without the prefix */
+	char *body;    /* the wanted text, with number 0; NULL: the key is to go */
+	char *text;    /* the same with its number, as it is written */
+	bool written;  /* the store has it, as far as is known */
+	bool seen;     /* wanted by the pass that is under way */
+	bool stuck;    /* the store can never take it */
+	bool known;    /* it has been a part of its share: written once, and not as a share's end */
+	bool recalled; /* a share of an earlier picketd's, which the store hasn't shown yet */
+	char *shown;   /* what it shows of it, written by that one under our session; or NULL */
 	unsigned int refusals; /* in a row, by a store that answers */
 	size_t parts;	       /* parts of a share, kept at its first key */
 	size_t n_left;	       /* endpoints that the store's value had no room for */
@@ -43,7 +45,9 @@ struct pk_publish {
 	bool may_not, is_out, contested;
 	bool refused; /* logged already that the report */
 	bool looked;  /* the store's keys were read once: before that none is taken for nobody's */
-	uint64_t number; /* number of the last text */
+	uint64_t number, recalled_number; /* of the last text, and of an earlier picketd's */
+	uint64_t
+		shows_by_ms; /* loop time until which recalled keys wait for what the store shows */
 	unsigned int failures, session_failures;
 	struct pk_source source;
 };
@@ -75,6 +79,11 @@ uint64_t publish_want_ends(struct pk_publish *p, uint64_t now);
  * not before a call ends.
  */
 struct key *publish_next(const struct pk_publish *p, uint64_t now, uint64_t *wait);
+/*
+ * Takes a recalled share as written where the store shows that it says what it is to say; else has
+ * it written.
+ */
+void publish_take_shown(struct key *k);
 /* Marks the store as good, unless there is a key that it can't take whole. */
 void publish_good(struct pk_publish *p);
 /* Renews the session, or asks for one. */

@@ -15,8 +15,10 @@
 static void set_session(struct pk_publish *p, const char *id)
 {
 	snprintf(p->session, sizeof(p->session), "%s", id);
-	for (struct key *k = p->keys; k; k = k->hh.next)
-		k->written = false;
+	for (struct key *k = p->keys; k; k = k->hh.next) {
+		free(PK_MOVE(k->shown, NULL));
+		k->written = k->recalled = false;
+	}
 	publish_remember(p);
 	pk_timer_hurry(p->write, 0);
 }

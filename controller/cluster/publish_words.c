@@ -49,6 +49,15 @@ bool publish_is_report(const char *name)
 	return strncmp(name, PUBLISH_REPORTS, strlen(PUBLISH_REPORTS)) == 0;
 }
 
+/* The node's word isn't awaited: that it is written shows that the session lives and is ours. */
+static void recall_key(struct pk_publish *p, const char *name)
+{
+	struct key *k = publish_key(p, name);
+
+	k->known = true;
+	k->recalled = !p->args.alone && pk_share_key_is_of(name, p->node);
+}
+
 void publish_recall(struct pk_publish *p)
 {
 	const struct pk_json *keys;
@@ -66,11 +75,11 @@ void publish_recall(struct pk_publish *p)
 		snprintf(p->session, sizeof(p->session), "%s", session);
 	if (pk_json_int(pk_json_get(pk_json_root(doc), "number"), 0, PK_WORD_NUMBER_MAX, &number) ==
 	    0)
-		p->number = (uint64_t)number;
+		p->number = p->recalled_number = (uint64_t)number;
 	keys = pk_json_get(pk_json_root(doc), "keys");
 	for (const struct pk_json *v = keys ? pk_json_first(keys) : NULL; v; v = pk_json_next(v))
 		if (pk_json_string(v) && !(p->args.reports && publish_is_report(pk_json_string(v))))
-			publish_key(p, pk_json_string(v))->known = true;
+			recall_key(p, pk_json_string(v));
 }
 
 /* Has a key written where it says something else than before. */

@@ -99,6 +99,7 @@ static void add_key(struct pk_kvs *kvs, const struct vars_call *c, const struct 
 	struct pk_kv kv = { .key = pk_strdup(var->key),
 			    .value = pk_strdup(named || !var->value ? "" : var->value),
 			    .held = vars_lives(c->v, var->holder),
+			    .holder = var->holder ? pk_kv_holder(var->holder) : 0,
 			    .created = var->created,
 			    .modified = var->read > var->modified ? var->read : var->modified };
 

@@ -173,6 +173,14 @@ static int take_entry(struct pk_kv_reader *r)
 	return 0;
 }
 
+uint64_t pk_kv_holder(const char *name)
+{
+	uint64_t hash[2];
+
+	pk_hash128(name, strlen(name), hash);
+	return hash[0] ?: 1;
+}
+
 static uint64_t index_of(const struct pk_stream_event *e)
 {
 	return e->number > 0 ? (uint64_t)e->number : 0;
@@ -187,6 +195,7 @@ static int take(struct pk_kv_reader *r, const struct pk_stream_event *e)
 		return take_value(r, e);
 	case SESSION:
 		r->now.held = !e->text || *e->text;
+		r->now.holder = r->now.held ? pk_kv_holder(e->text ?: "") : 0;
 		return 0;
 	case CREATED:
 		r->now.created = index_of(e);

@@ -24,6 +24,7 @@ struct pk_kv {
 	size_t len;
 	const char *unreadable; /* a constant: why value is "" and not the store's; NULL */
 	bool held;		/* a session holds it: its writer lives */
+	uint64_t holder;	/* pk_kv_holder of who holds it; 0: nobody */
 	uint64_t created;	/* the store's index when the key was made */
 	uint64_t modified;	/* the store's index at its last change; 0: not said */
 };
@@ -49,6 +50,8 @@ int pk_kv_reader_feed(struct pk_kv_reader *reader, const char *bytes, size_t n, 
  */
 int pk_kv_reader_end(struct pk_kv_reader *reader, struct pk_kvs *out, struct pk_err *err);
 
+/* Returns a short form of a holder's name, never 0. */
+uint64_t pk_kv_holder(const char *name);
 const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: none */
 void pk_kvs_done(struct pk_kvs *kvs);
 /*

@@ -180,3 +180,32 @@ def test_a_folder_without_keys_is_asked_by_name_alone(one):
     consul.write_elsewhere()
     wait_for(waits, "the next one", 60)
     assert whole and consul.count(f"{blocks}/?recurse") == whole
+
+
+@pytest.mark.parametrize("how", ["as it was", "another text meanwhile", "its session is over"])
+def test_a_restart_writes_what_changed_alone(one, how):
+    """A share that is there as this node wrote it, under the session that lives, is left; any doubt has it written."""
+    node, consul = one
+    ends = node.add("beta", "api", "web")
+    for tenant in "acme", "gamma":
+        node.add(tenant, "api", "web")
+    shares = {tenant: f"{ROOT}tenants/{tenant}/n1" for tenant in ("acme", "beta", "gamma")}
+    wait_for(lambda: all(len(json.loads(consul.keys[key])["endpoints"]) == 1 for key in shares.values()), "the shares", 60)
+    wait_for(lambda: node.api("/v1/status")["state"] == "ok", "all to be written", 60)
+    node.kill_picketd()
+    node.delete(ends)
+    was, word = dict(consul.keys), consul.keys[ROOT + "nodes/n1"]
+    if how == "another text meanwhile":
+        consul.say("tenants/acme/n1", {"version": 1, "number": json.loads(was[shares["acme"]])["number"], "endpoints": []})
+    elif how == "its session is over":
+        consul.session("destroy", consul.held[shares["acme"]])
+    written = len(consul.changes)
+    node.start_picketd({**ALONE, "consul": {"address": consul.address}})
+    wait_for(lambda: not json.loads(consul.keys[shares["beta"]])["endpoints"], "what ended meanwhile", 60)
+    wait_for(lambda: consul.keys[ROOT + "nodes/n1"] != word and node.api("/v1/status")["state"] == "ok", "all to be written", 60)
+    anew = {key for verb, key in consul.changes[written:] if verb == "PUT"}
+    assert (shares["acme"] in anew) == (how != "as it was") and (shares["gamma"] in anew) == (how == "its session is over"), anew
+    assert json.loads(consul.keys[shares["acme"]])["endpoints"] == json.loads(was[shares["acme"]])["endpoints"]
+    node.add("acme", "more", "web")
+    wait_for(lambda: len(json.loads(consul.keys[shares["acme"]])["endpoints"]) == 2, "a new one", 60)
+    assert json.loads(consul.keys[shares["acme"]])["number"] > json.loads(was[shares["acme"]])["number"]

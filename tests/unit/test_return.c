@@ -361,39 +361,76 @@ static void test_nomads_leader_is_lost(void **state)
 	assert_in_range(most(servers.nomads, at), NODES / 10, 3 * NODES / 5);
 }
 
+/* As a node's watches of shares have it: what it wrote before is there, under its session. */
+static void show_shares(struct node *n, size_t nr)
+{
+	const struct pk_kv kv = { .value = (char *)"{\"number\":1}",
+				  .held = true,
+				  .holder = pk_kv_holder(n->publish->session) };
+
+	n->publish->recalled_number = 1;
+	n->publish->shows_by_ms = servers.loop->now + 2000;
+	for (size_t i = 2; i < KEYS; i++) {
+		own_str key = { 0 };
+
+		pk_str_addf(&key, "tenants/t%zu/n%zu", i, nr);
+		publish_key(n->publish, key.text)->recalled = true;
+		pk_publish_seen(n->publish, key.text, &kv);
+	}
+}
+
 /*
  * Each node's picketd is started in one moment, as after an upgrade of all or a power cut. What
  * Consul says is what each knows from disk, while other keys were written.
  */
-static void test_all_start_at_once(void **state)
+static void start_all(struct node *nodes, bool session_lives)
 {
-	struct node *nodes = *state;
+	char sessions[NODES][PK_STORE_HOLDER];
 	struct pk_docs *docs[NODES];
-	uint64_t at;
+	uint64_t at, index;
 
 	pass(servers.loop, 60000);
-	for (size_t i = 0; i < NODES; i++)
+	index = INDEX + servers.written;
+	for (size_t i = 0; i < NODES; i++) {
+		strcpy(sessions[i], nodes[i].publish->session);
 		docs[i] = end(&nodes[i]);
+	}
 	servers.written += 1000;
 	pass(servers.loop, 2000);
 	memset(nodes, 0, NODES * sizeof(*nodes));
 	at = servers.loop->now;
 	for (size_t i = 0; i < NODES; i++) {
-		assert_int_equal(pk_docs_history(docs[i], "consul/operator")->index, INDEX);
+		assert_int_equal(pk_docs_history(docs[i], "consul/operator")->index, index);
 		start(&nodes[i], i, docs[i]);
+		if (!session_lives)
+			continue;
+		strcpy(nodes[i].publish->session, sessions[i]);
+		show_shares(&nodes[i], i);
 	}
 	pass(servers.loop, BACK_MS);
-	print_message(
-		"all start: %u requests a second at most, %u of them the leader's; of Nomad %u, %u\n",
-		most(servers.asked, at), most(servers.leaders, at), most(servers.nomads, at),
-		most(servers.nomads_leaders, at));
+	print_message("all start, sessions %s: %u requests a second at most, %u of them the "
+		      "leader's; of Nomad %u, %u\n",
+		      session_lives ? "live" : "are over", most(servers.asked, at),
+		      most(servers.leaders, at), most(servers.nomads, at),
+		      most(servers.nomads_leaders, at));
 	/* Nothing spreads these yet: a node's own start waits for nobody. Each asks so much, once. */
 	assert_in_range(most(servers.asked, at), NODES * ASKERS, NODES * (2 * ASKERS + KEYS + 2));
-	/* What it has to say; what Consul says is as it was, and no question for the leader. */
-	assert_in_range(most(servers.leaders, at), NODES, NODES * (KEYS + 1));
 	assert_in_range(most(servers.nomads, at), NODES, NODES * 3);
 	assert_int_equal(most(servers.nomads_leaders, at), 0);
-	assert_true(all_are_well(*state));
+	assert_true(all_are_well(nodes));
+	/* What it has to say; what Consul says is as it was, and no question for the leader. */
+	assert_in_range(most(servers.leaders, at), NODES, NODES * (session_lives ? 3 : KEYS + 1));
+}
+
+static void test_all_start_at_once(void **state)
+{
+	start_all(*state, false);
+}
+
+/* Within a minute of their end: each renews its session, and writes its word and its report. */
+static void test_all_start_soon(void **state)
+{
+	start_all(*state, true);
 }
 
 int main(void)
@@ -405,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_nomad_alone_is_away),
 		cmocka_unit_test(test_nomads_leader_is_lost),
 		cmocka_unit_test(test_all_start_at_once),
+		cmocka_unit_test(test_all_start_soon),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
