@@ -16,44 +16,9 @@
 #include "own.h"
 #include "publish_private.h"
 #include "share.h"
+#include "tests/unit/publish_fixture.h"
 
-#define HOUR	3600000u
-#define NOBODYS "{\"version\":1,\"number\":0,\"endpoints\":[]}"
-
-static struct key *add(struct pk_publish *p, const char *name, const char *body)
-{
-	struct key *k = pk_alloc(sizeof(*k));
-
-	k->name = pk_strdup(name);
-	k->body = body ? pk_strdup(body) : NULL;
-	k->written = true;
-	HASH_ADD_KEYPTR(hh, p->keys, k->name, strlen(k->name), k);
-	return k;
-}
-
-static void done(struct pk_publish *p)
-{
-	struct key *k, *next;
-
-	HASH_ITER (hh, p->keys, k, next) {
-		HASH_DEL(p->keys, k);
-		free(k->name);
-		free(k->body);
-		free(k->text);
-		free(k->shown);
-		free(k);
-	}
-}
-
-/* Shows a key as the store has it; text NULL: it hasn't. holder NULL: nobody holds it. */
-static void seen(struct pk_publish *p, const char *name, const char *text, const char *holder)
-{
-	const struct pk_kv kv = { .value = (char *)text,
-				  .held = holder,
-				  .holder = holder ? pk_kv_holder(holder) : 0 };
-
-	pk_publish_seen(p, name, text ? &kv : NULL);
-}
+#define HOUR 3600000u
 
 static void test_a_tenants_key_says_first_that_there_is_none(void **state)
 {
@@ -200,30 +165,6 @@ static void test_keys_of_parts(void **state)
 	assert_false(pk_share_key_is_of("tenants/acme/n1/1", "1"));
 }
 
-/* A clock that was set back meanwhile makes no older words: what is remembered has the last number. */
-static void test_what_is_remembered(void **state)
-{
-	char path[] = "/tmp/picket-published-XXXXXX";
-	struct pk_publish p = { .path = path, .node = (char[]){ "n1" } };
-	int fd = mkstemp(path);
-	struct key *k;
-
-	(void)state;
-	assert_true(fd >= 0);
-	assert_true(dprintf(fd, "{\"session\": \"s\", \"number\": 4102444800000, "
-				"\"keys\": [\"tenants/acme/n1/1\", \"nodes/n1\"]}") > 0);
-	publish_recall(&p);
-	assert_true(p.number == 4102444800000ull && p.recalled_number == p.number);
-	assert_string_equal(p.session, "s");
-	HASH_FIND_STR(p.keys, "tenants/acme/n1/1", k);
-	assert_true(k && k->known && k->recalled && !k->written);
-	HASH_FIND_STR(p.keys, "nodes/n1", k);
-	assert_true(k && k->known && !k->recalled); /* the word is written in any case */
-	unlink(path);
-	close(fd);
-	done(&p);
-}
-
 static uint64_t real_ms(void)
 {
 	struct timespec now;
@@ -267,11 +208,6 @@ static void test_numbers(void **state)
 	}
 }
 
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
 /* Another's text in the place of one's own: that goes on from its number, for who kept that text. */
 static void test_what_another_wrote(void **state)
 {
@@ -288,87 +224,6 @@ static void test_what_another_wrote(void **state)
 	assert_false(k->written);
 	assert_null(k->text);
 	assert_true(p.number == 4102444800000ull);
-	pk_timer_free(p.write);
-	pk_loop_free(loop);
-	done(&p);
-}
-
-#define OLD	"{\"version\":1,\"number\":41,\"endpoints\":[]}"
-#define OLDER	"{\"version\":1,\"number\":40,\"endpoints\":[]}"
-#define ANOTHER "{\"version\":1,\"number\":41,\"endpoints\":[7]}"
-#define NEWER	"{\"version\":1,\"number\":42,\"endpoints\":[]}"
-#define NONES	"{\"version\":1,\"number\":9007199254740991,\"endpoints\":[]}"
-
-/*
- * After a restart a share is left as it is where the store shows that it says the same, as this
- * node wrote it, under its session. Any doubt has it written.
- */
-static void test_what_an_earlier_picketd_wrote(void **state)
-{
-	static const struct {
-		const char *text, *holder; /* in the store */
-		bool taken;
-	} rows[] = {
-		{ OLD, "s", true },	 { OLDER, "s", true },	{ ANOTHER, "s", false },
-		{ NEWER, "s", false },	 { NONES, "s", false }, { NOBODYS, "s", false },
-		{ OLD "x", "s", false }, { "", "s", false },	{ OLD, "another", false },
-		{ OLD, NULL, false },	 { NULL, NULL, false },
-	};
-	struct pk_loop *loop = pk_loop_new();
-
-	(void)state;
-	for (size_t i = 0; i < 2 * PK_ARRAY_LEN(rows); i++) {
-		bool wanted_first = i % 2, taken = rows[i / 2].taken;
-		struct pk_publish p = { .node = (char[]){ "n1" },
-					.session = "s",
-					.number = 41,
-					.recalled_number = 41,
-					.shows_by_ms = 3000 };
-		struct key *k = add(&p, "tenants/acme/n1", wanted_first ? NOBODYS : NULL);
-		uint64_t wait;
-
-		p.write = pk_timer_new(loop, nothing, NULL);
-		p.renew = pk_timer_new(loop, nothing, NULL);
-		k->written = false;
-		k->known = k->recalled = true;
-		/* It waits for what the store shows, and not for ever. */
-		assert_null(publish_next(&p, 1000, &wait));
-		assert_int_equal(wait, 2000);
-		assert_ptr_equal(publish_next(&p, 3000, &wait), k);
-		seen(&p, k->name, rows[i / 2].text, rows[i / 2].holder);
-		if (!wanted_first)
-			k->body = pk_strdup(NOBODYS);
-		publish_take_shown(k);
-		assert_int_equal(k->written, taken);
-		assert_null(k->shown);
-		if (taken)
-			assert_string_equal(k->text, rows[i / 2].text);
-		assert_ptr_equal(publish_next(&p, 1000, &wait), taken ? NULL : k);
-		/* From then on it is as one that this picketd wrote. */
-		seen(&p, k->name, OLDER "x", "s");
-		assert_ptr_equal(publish_next(&p, 1000, &wait), k);
-		pk_timer_free(p.write);
-		pk_timer_free(p.renew);
-		done(&p);
-	}
-	pk_loop_free(loop);
-}
-
-/* What this picketd wrote already is what counts. */
-static void test_what_is_shown_late(void **state)
-{
-	struct pk_publish p = { .node = (char[]){ "n1" }, .session = "s", .recalled_number = 41 };
-	struct key *k = add(&p, "tenants/acme/n1", NOBODYS);
-	struct pk_loop *loop = pk_loop_new();
-
-	(void)state;
-	p.write = pk_timer_new(loop, nothing, NULL);
-	k->written = false;
-	k->recalled = true;
-	k->text = pk_strdup(NEWER);
-	seen(&p, k->name, OLD, "s");
-	assert_false(k->written);
-	assert_string_equal(k->text, NEWER);
 	pk_timer_free(p.write);
 	pk_loop_free(loop);
 	done(&p);
@@ -570,11 +425,8 @@ int main(void)
 		cmocka_unit_test(test_a_share_with_too_many),
 		cmocka_unit_test(test_keys_of_parts),
 		cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_what_is_remembered),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_what_another_wrote),
-		cmocka_unit_test(test_what_an_earlier_picketd_wrote),
-		cmocka_unit_test(test_what_is_shown_late),
 		cmocka_unit_test(test_whose_turn_it_is),
 		cmocka_unit_test(test_shares_wait_for_no_other),
 		cmocka_unit_test(test_a_share_that_grows_again),
