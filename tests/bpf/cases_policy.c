@@ -105,7 +105,11 @@ static void types_and_ports(void)
 	sctp = (struct l4){ 132, 36413, 9000, 0, 8 };
 	node_from("by which it is answered", 2, pkt_v4(WHO_B, WHO_A, sctp), PK_REASON_OK);
 	check("the same one", node_flows() == 1);
-	node_word(1, 1, PK_WORD_MASQUERADE, 2);
+	egress(132, 9000, PK_VERDICT_BITS_PORT, PK_DENY);
+	node_word(1, 1, 0, 2);
+	node_from("judged again by an answer, by the port that was asked", 2,
+		  pkt_v4(WHO_B, WHO_A, sctp), PK_REASON_OK);
+	node_word(1, 1, PK_WORD_MASQUERADE, 3);
 	node_from("ICMP that isn't an echo is routed as it is", 1,
 		  pkt_v4(WHO_A, WHO_WORLD, (struct l4){ 1, 1, 13 << 8, 0, 12 }), PK_REASON_OK);
 }
