@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ADDs and DELs at the same time, and many of them in turn."""
+import itertools
 import json
 import os
 import subprocess
@@ -12,14 +13,14 @@ from harness.shell import binary
 from test_cni_add import conf, gone, record
 
 
-def together(node, calls):
-    """Verbs at the same time; each as (verb, id, netns, args). Their answers and statuses."""
+def together(node, calls, more=()):
+    """Verbs at the same time; each as (verb, alloc, args), more: what each conflist says besides. Their statuses and answers."""
     running = []
-    for verb, alloc, args in calls:
+    for (verb, alloc, args), said in itertools.zip_longest(calls, more):
         env = {"PATH": os.environ["PATH"], "CNI_COMMAND": verb, "CNI_CONTAINERID": alloc.id,
                "CNI_NETNS": alloc.path, "CNI_IFNAME": "eth0", "CNI_ARGS": args}
         with tempfile.TemporaryFile("w+") as words:
-            json.dump(conf(node), words)
+            json.dump(conf(node, **(said or {})), words)
             words.seek(0)
             running.append(subprocess.Popen(
                 [binary("picket-cni")], env=env, stdin=words, stdout=subprocess.PIPE,
@@ -63,6 +64,20 @@ def test_one_container_at_a_time(make_node):
     assert all(status == 0 for status, _, _ in answers), answers
     assert len({out for _, out, _ in answers}) == 1
     assert len(node.records()) == 1 and node.tables.count("slots") == 1
+
+
+def test_one_port_of_many_at_once(make_node):
+    """Whichever address of the node each names, every one or a single one: one gets it, and each other is told that it is taken."""
+    node = make_node()
+    addresses = ["", "192.0.2.2", "0.0.0.0", "::", "192.0.2.2", "0.0.0.0", "", "192.0.2.2"]
+    allocs = [node.new_netns(str(uuid.uuid4())) for _ in addresses]
+    more = [{"runtimeConfig": {"portMappings": [{"hostPort": 28080, "containerPort": 80, "protocol": "tcp", "hostIP": address}]}}
+            for address in addresses]
+    answers = together(node, [("ADD", alloc, "NOMAD_NAMESPACE=acme") for alloc in allocs], more)
+    got = [status for status, _, _ in answers].count(0)
+    assert got == 1, answers
+    assert [json.loads(out)["code"] for status, out, _ in answers if status] == [11] * 7, answers
+    assert len(node.records()) == 1 and len(node.tables.items("published")) in (1, 2)		# a single address has a marker, too
 
 
 def test_cycles_leave_nothing(make_node):
