@@ -2,7 +2,9 @@
 #include "http.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "http_curl.h"
@@ -20,6 +22,8 @@ struct pk_http_call {
 	struct pk_http *http;
 	LIST_ENTRY(pk_http_call) link;
 	struct pk_curl_call curl;
+	char *server;
+	bool given_up;
 	pk_http_fn *fn;
 };
 
@@ -35,6 +39,7 @@ static void call_free(struct pk_http_call *c)
 	LIST_REMOVE(c, link);
 	curl_multi_remove_handle(c->http->multi, c->curl.easy);
 	pk_curl_done(&c->curl);
+	free(c->server);
 	free(c);
 }
 
@@ -95,6 +100,29 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	reap(http);
 	pk_loop_end(http->loop);
+}
+
+static struct pk_http_call *next_given_up(const struct pk_http *http)
+{
+	struct pk_http_call *c;
+
+	LIST_FOREACH (c, &http->calls, link)
+		if (c->given_up)
+			return c;
+	return NULL;
+}
+
+void pk_http_give_up(struct pk_http *http, const char *server, const char *why)
+{
+	struct pk_http_call *c;
+
+	/* Their functions may cancel others of these, and start new ones, which go on. */
+	LIST_FOREACH (c, &http->calls, link)
+		c->given_up = strcmp(c->server, server) == 0;
+	while ((c = next_given_up(http))) {
+		snprintf(c->curl.error, sizeof(c->curl.error), "%s", why);
+		finish(c, CURLE_OPERATION_TIMEDOUT);
+	}
 }
 
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket)
@@ -167,6 +195,7 @@ struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_re
 	int r = pk_curl_begin(&c->curl, &linked, q, arg);
 
 	c->http = http;
+	c->server = pk_strdup(q->server ?: "");
 	c->fn = fn;
 	LIST_INSERT_HEAD(&http->calls, c, link);
 	curl_easy_setopt(c->curl.easy, CURLOPT_PRIVATE, c);

@@ -30,3 +30,8 @@ void pk_http_free(struct pk_http *http); /* cancels what is under way */
 struct pk_http_call *pk_http_start(struct pk_http *http, const struct pk_http_request *request,
 				   pk_http_fn *fn, void *arg);
 void pk_http_cancel(struct pk_http_call *call);
+/*
+ * Ends all requests to that server (an address of struct pk_service) that are under way, as failed
+ * for that reason: their functions are called.
+ */
+void pk_http_give_up(struct pk_http *http, const char *server, const char *why);

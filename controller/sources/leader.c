@@ -4,18 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "own.h"
 #include "service.h"
 
 #define EACH_MS	   5000
 #define TIMEOUT_MS 10000 /* servers hold the question for seconds, waiting for a leader */
 #define ANSWER_MAX 4096
+#define SILENT_MAX 2 /* unanswered questions in a row until an address is given up */
+
+/* A question, and whom it was asked. */
+struct probe {
+	struct pk_leader *leader;
+	struct pk_http_call *call;
+	unsigned int address;
+};
 
 struct pk_leader {
 	struct pk_leader_args args;
 	struct pk_timer *timer;
-	struct pk_http_call *call;
-	unsigned int errors;
+	struct probe word;  /* for who leads */
+	struct probe other; /* for whether another address answers; its word doesn't count */
+	unsigned char silent[PK_SERVICE_ADDRESSES]; /* unanswered questions in a row */
+	unsigned int errors, turn;
 	bool is_lost;
 };
 
@@ -34,13 +45,36 @@ static void again(struct pk_leader *l)
 	pk_timer_set(l->timer, EACH_MS + pk_backoff_ms(0));
 }
 
-static void on_answer(void *arg, const struct pk_http_reply *reply)
+/*
+ * Counts what an address leaves unanswered, and gives up what waits there: a server that is frozen,
+ * or whose machine died, says no more that its connection is over.
+ */
+static void count_silence(struct pk_leader *l, unsigned int address,
+			  const struct pk_http_reply *reply)
 {
-	struct pk_leader *l = arg;
+	const char *server = l->args.service->address[address];
 
-	l->call = NULL;
+	if (pk_http_fault(reply) != PK_FAULT_SILENT) {
+		l->silent[address] = 0;
+		return;
+	}
+	if (++l->silent[address] < SILENT_MAX)
+		return;
+	l->silent[address] = 0;
+	log_warn("op=service server=\"%s\" err=\"%s\" what waits there is asked elsewhere", server,
+		 reply->error);
+	pk_http_give_up(l->args.http, server, "two questions in a row got no answer");
+}
+
+static void on_word(void *arg, const struct pk_http_reply *reply)
+{
+	struct probe *p = arg;
+	struct pk_leader *l = p->leader;
+
+	p->call = NULL;
 	l->errors += reply->status != 200;
 	again(l);
+	count_silence(l, p->address, reply);
 	if (pk_leader_is_lost(reply)) {
 		l->is_lost = true;
 		l->args.told(l->args.arg);
@@ -50,19 +84,51 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 	}
 }
 
-static void ask(void *arg)
+static void on_other(void *arg, const struct pk_http_reply *reply)
 {
-	struct pk_leader *l = arg;
+	struct probe *p = arg;
+
+	p->call = NULL;
+	count_silence(p->leader, p->address, reply);
+}
+
+static void start(struct pk_leader *l, struct probe *p, unsigned int turn, pk_http_fn *fn)
+{
 	struct pk_service_call call = { .service = l->args.service,
 					.header = l->args.header,
 					.path = "/v1/status/leader",
-					.turn = l->errors,
+					.turn = turn,
 					.timeout_ms = TIMEOUT_MS,
 					.cap = ANSWER_MAX };
 
-	l->call = pk_service_start(l->args.http, &call, on_answer, l, NULL);
-	if (!l->call)
+	p->leader = l;
+	p->address = pk_service_turn(l->args.service, turn);
+	p->call = pk_service_start(l->args.http, &call, fn, p, NULL);
+}
+
+/* Returns which address to ask beside the one that is asked who leads; that one: there is none. */
+static unsigned int other_turn(struct pk_leader *l)
+{
+	for (unsigned int i = 0; i < PK_SERVICE_ADDRESSES; i++)
+		if (l->silent[i] && i != l->word.address)
+			return i;
+	l->turn++;
+	if (pk_service_turn(l->args.service, l->turn) == l->word.address)
+		l->turn++;
+	return l->turn;
+}
+
+static void ask(void *arg)
+{
+	struct pk_leader *l = arg;
+	unsigned int other;
+
+	start(l, &l->word, l->errors, on_word);
+	if (!l->word.call)
 		again(l);
+	other = other_turn(l);
+	if (!l->other.call && pk_service_turn(l->args.service, other) != l->word.address)
+		start(l, &l->other, other, on_other);
 }
 
 const char *pk_leader_why(const struct pk_leader *l)
@@ -84,7 +150,8 @@ void pk_leader_free(struct pk_leader *l)
 {
 	if (!l)
 		return;
-	pk_http_cancel(l->call);
+	pk_http_cancel(l->word.call);
+	pk_http_cancel(l->other.call);
 	pk_timer_free(l->timer);
 	free(l);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Asks Nomad or Consul now and then whether its servers have a leader. A blocking query doesn't
- * notice that the leader is gone: it ends with its own wait, a minute later.
+ * Asks Nomad or Consul now and then whether its servers have a leader, and each of its addresses
+ * whether it answers at all. A blocking query notices neither that the leader is gone nor that its
+ * server is: it ends with its own wait, a minute later. An address that leaves two questions in a
+ * row unanswered is given up: what waits there fails, and is asked elsewhere.
  */
 #include "conf.h"
 #include "http.h"

@@ -9,6 +9,7 @@ typedef bool pk_http_sink_fn(void *arg, const char *bytes, size_t n);
 
 struct pk_http_request {
 	const char *method; /* NULL: GET */
+	const char *server; /* the address of struct pk_service that it goes to; or NULL */
 	const char *url;
 	const char *token_header; /* "X-Nomad-Token", "X-Consul-Token" */
 	const char *token;	  /* NULL or "": none */

@@ -192,14 +192,13 @@ static int token_of(const struct pk_service *s, char token[PK_SERVICE_TOKEN + 1]
 	return 0;
 }
 
-/* Returns the address whose turn it is, by the number of failures. */
-static const char *address_of(const struct pk_service *s, unsigned int turn)
+unsigned int pk_service_turn(const struct pk_service *s, unsigned int turn)
 {
 	unsigned int n = 0;
 
 	while (n < PK_SERVICE_ADDRESSES && *s->address[n])
 		n++;
-	return s->address[n ? turn % n : 0];
+	return n ? turn % n : 0;
 }
 
 static int check_file(const char *path, struct pk_err *err)
@@ -246,7 +245,7 @@ int pk_service_request(const struct pk_service *s, const char *path, unsigned in
 		       struct pk_service_parts *parts, struct pk_http_request *request,
 		       struct pk_err *err)
 {
-	const char *address = address_of(s, turn);
+	const char *address = s->address[pk_service_turn(s, turn)];
 	bool is_socket = has_prefix(address, "unix://");
 
 	*parts = (struct pk_service_parts){ 0 };
@@ -256,6 +255,7 @@ int pk_service_request(const struct pk_service *s, const char *path, unsigned in
 	add_scopes(&parts->url, s);
 	if (parts->url.failed)
 		return pk_fail(err, ENOMEM, "%.200s", path);
+	request->server = address;
 	request->url = parts->url.text;
 	request->token = parts->token;
 	request->ca_file = s->ca_file;

@@ -7,6 +7,7 @@ from fake.consul import ROOT
 from harness.shell import wait_for
 
 NODES = f"/v1/kv/{ROOT}nodes/"
+NOBODY = {"tier": "operator", "rules": [{"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}]}
 ALONE = {"nomad": None, "fabric": "routed", "node": "n1", "blocks": {"range": ["10.64.0.0/16"]}}
 
 
@@ -60,6 +61,40 @@ def test_the_first_of_two_addresses_is_dead(make_node, consul_of):
     wait_for(lambda: ROOT + "nodes/n1" in consul.keys, lambda: node.log()[-1500:], 60)
     wait_for(lambda: consul.count("/v1/session/renew/"), lambda: node.log()[-1500:], 90)
     assert len(consul.sessions) == 1 and consul.held[ROOT + "nodes/n1"] == consul.sessions[0]
+
+
+def test_the_first_of_two_addresses_falls_silent(make_node, consul_of):
+    """A server that is frozen closes no connection: what waits there is asked at the other one before its own time is over."""
+    node = make_node("n1", pool=("10.64.1.0/24",), conf={"mode": "process"})
+    first, second = consul_of(node), consul_of(node)
+    second.keys, second.touched, second.sessions, second.held = first.keys, first.touched, first.sessions, first.held
+    first.writable = second.writable = ROOT
+    node.start_picketd({**ALONE, "consul": {"address": [first.address, second.address]}})
+    is_waiting(first)
+    first.set_mode("hang")
+    second.put("operator/x", NOBODY)
+    second.say("nodes/n2", word(5, "10.64.2.0/24"))
+    wait_for(lambda: "n2" in nodes(node), lambda: node.log()[-1500:], 60)
+    wait_for(lambda: "x" in str(node.api("/v1/policies")), lambda: node.log()[-1500:], 60)
+    assert f'server="{first.address}"' in node.log()
+    wait_for(lambda: not node.reasons("cluster") and not node.reasons("consul"), lambda: node.api("/v1/status")["reasons"], 60)
+
+
+def test_the_only_address_falls_silent(make_node, consul_of):
+    """Which is said while the questions wait, and taken back."""
+    node = make_node("n1", pool=("10.64.1.0/24",), conf={"mode": "process"})
+    consul = consul_of(node)
+    consul.writable = ROOT
+    consul.say("nodes/n2", word(5, "10.64.2.0/24"))
+    node.start_picketd({**ALONE, "consul": {"address": consul.address}})
+    wait_for(lambda: "n2" in nodes(node), "the other", 60)
+    is_waiting(consul)
+    consul.set_mode("hang")
+    for what in "consul", "cluster":
+        wait_for(lambda: "does not answer" in str(node.reasons(what)), lambda: node.api("/v1/status")["reasons"], 60)
+    assert nodes(node)["n2"]["blocks"] == ["10.64.2.0/24"]
+    consul.set_mode("ok")
+    wait_for(lambda: not node.reasons("cluster") and not node.reasons("consul"), lambda: node.api("/v1/status")["reasons"], 60)
 
 
 @pytest.mark.parametrize("over", [False, True], ids=["lives", "over"])

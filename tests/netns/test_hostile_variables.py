@@ -21,7 +21,7 @@ def test_ten_thousand_variables(node, nomad, told):
     here = [node.add(f"t{n}", "job", "g") for n in range(0, TENANTS, 2)]
     node.start_picketd({"nomad": {"address": nomad.address, "node": "here"}, "consul": None, "store": "nomad"})
     cost = Cost(node)
-    wait_for(lambda: node.api("/v1/status")["documents"]["active"] == len(here) * EACH, lambda: node.api("/v1/status")["sources"], 180)
+    wait_for(lambda: node.api("/v1/status")["documents"]["active"] == len(here) * EACH, lambda: node.api("/v1/status")["sources"], 400)
     nomad.put_document("operator/last", OPERATOR)
     wait_for(lambda: "nomad/operator/last" in in_force(node), "one more", 60)
     told("10,000 of Nomad's Variables", cost)

@@ -185,6 +185,12 @@ void pk_http_cancel(struct pk_http_call *call)
 		call_free(call);
 }
 
+/* Nobody waits at servers that are away. */
+void pk_http_give_up(struct pk_http *http, const char *server, const char *why)
+{
+	(void)http, (void)server, (void)why;
+}
+
 /* Who waits at servers that go away hears of it at once, as of a connection that is cut. */
 static void go_one(bool is_nomads, enum servers state)
 {
