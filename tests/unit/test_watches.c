@@ -474,28 +474,21 @@ static void test_an_outage_before_the_first_answer_is_believed(void **state)
 	pk_consul_free(c);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_documents_are_asked_for_at_a_pace, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_keys_are_asked_for_at_a_pace, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_allocs_are_asked_for_at_a_pace, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_services_are_asked_for_at_a_pace, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_variables_are_asked_for_at_a_pace, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_a_token_is_asked_for_at_a_pace, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_an_outage_between_two_questions_for_keys,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(test_an_outage_between_two_questions_for_allocs,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(test_an_outage_before_the_first_answer, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_an_outage_before_the_first_answer_is_believed,
-						setup, teardown),
+		TEST(test_documents_are_asked_for_at_a_pace),
+		TEST(test_keys_are_asked_for_at_a_pace),
+		TEST(test_allocs_are_asked_for_at_a_pace),
+		TEST(test_services_are_asked_for_at_a_pace),
+		TEST(test_variables_are_asked_for_at_a_pace),
+		TEST(test_a_token_is_asked_for_at_a_pace),
+		TEST(test_an_outage_between_two_questions_for_keys),
+		TEST(test_an_outage_between_two_questions_for_allocs),
+		TEST(test_an_outage_before_the_first_answer),
+		TEST(test_an_outage_before_the_first_answer_is_believed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
