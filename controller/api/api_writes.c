@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A part of GET /v1/status: writes that threads do, and what keeps them from it. */
+#include <string.h>
+
 #include "api_reasons.h"
+#include "fs.h"
+#include "journal.h"
 #include "logger.h"
 #include "own.h"
 
@@ -40,12 +44,31 @@ static void unwritten_reason(const struct pk_parts *p, struct pk_reasons *r)
 	pk_api_reason(r, false, "store", text.text, err.fix);
 }
 
+/* Says that lines of a file below the root, or of the one that is named, can't be written. */
+static void line_reason(struct pk_reasons *r, const char *root, const char *path, int error)
+{
+	struct pk_err err = { 0 };
+	own_str text = { 0 };
+
+	if (error == 0)
+		return;
+	pk_str_addf(&text, "%s%s can't be written (%s): its lines are lost", root, path,
+		    strerror(-error));
+	pk_fs_fix(&err, error);
+	pk_api_reason(r, false, "lines", text.text,
+		      *err.fix ? err.fix : "let there be a file that picketd may write, or none");
+}
+
 void pk_api_write_reasons(const struct pk_parts *p, struct pk_reasons *r)
 {
 	uint64_t disk = disk_ms(p), lines = late_ms(p->lines), log = pk_logger_stuck_ms();
 	own_str text = { 0 };
 
 	unwritten_reason(p, r);
+	line_reason(r, p->config->paths.root, "/var/log/picket/policy.jsonl",
+		    pk_journal_error(p->journal));
+	if (p->flowlog)
+		line_reason(r, "", p->config->flows_file, pk_flowlog_error(p->flowlog));
 	pk_str_addf(&text,
 		    "the disk of %s/var/lib/picket has not answered for %lu s: what changed since "
 		    "then is in force and not stored",

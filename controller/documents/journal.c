@@ -106,3 +106,8 @@ uint64_t pk_journal_lost(const struct pk_journal *j)
 {
 	return pk_flowlog_lost(j->file);
 }
+
+int pk_journal_error(struct pk_journal *j)
+{
+	return pk_flowlog_error(j->file);
+}

@@ -22,6 +22,8 @@
 struct pk_flowlog {
 	struct pk_writer *writer;
 	atomic_uint_fast64_t lost;
+	atomic_int error;   /* errno of the last line; 0: it was written */
+	atomic_bool trying; /* the file is tried again, without a line */
 	char *path;
 	uint64_t max_size, size;
 	unsigned int keep;
@@ -68,10 +70,12 @@ void pk_flowlog_free(struct pk_flowlog *log)
 
 static void complain(struct pk_flowlog *log, const char *what)
 {
+	const int error = errno;
 	struct timespec now;
 
 	log_warn("op=flows file=%s err=\"%s: %s\" events go on being counted", log->path, what,
-		 strerror(errno));
+		 strerror(error));
+	atomic_store(&log->error, error);
 	if (log->fd >= 0)
 		close(log->fd);
 	log->fd = -1;
@@ -96,7 +100,10 @@ static void make_directory(const char *path)
 	pk_fs_mkdirs(dir, 0700, NULL); /* an error shows when the file is opened */
 }
 
-/* Opens the file with mode 0640: it says which tenants talk to whom. */
+/*
+ * Opens the file with mode 0640: it says which tenants talk to whom. Where a FIFO lies there nobody
+ * waits for its reader.
+ */
 static int open_file(struct pk_flowlog *log)
 {
 	struct timespec now;
@@ -108,12 +115,14 @@ static int open_file(struct pk_flowlog *log)
 	if (now.tv_sec < log->retry)
 		return -1;
 	make_directory(log->path);
-	log->fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	log->fd = open(log->path,
+		       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
 	if (log->fd < 0 || fstat(log->fd, &st) < 0) {
 		complain(log, "open");
 		return -1;
 	}
 	log->size = (uint64_t)st.st_size;
+	atomic_store(&log->error, 0);
 	return 0;
 }
 
@@ -193,4 +202,29 @@ void pk_flowlog_line(struct pk_flowlog *log, const char *text, size_t len)
 uint64_t pk_flowlog_lost(const struct pk_flowlog *log)
 {
 	return atomic_load(&log->lost);
+}
+
+static int try_again(void *arg, struct pk_err *err)
+{
+	struct pk_flowlog *log = *(struct pk_flowlog **)arg;
+
+	(void)err;
+	open_file(log);
+	atomic_store(&log->trying, false);
+	return 0;
+}
+
+int pk_flowlog_error(struct pk_flowlog *log)
+{
+	const int error = atomic_load(&log->error);
+	struct pk_flowlog **arg;
+	struct pk_work work = { .run = try_again, .always = true };
+
+	if (!error || !log->writer || atomic_exchange(&log->trying, true))
+		return -error;
+	arg = pk_alloc(sizeof(*arg));
+	*arg = log;
+	work.arg = arg;
+	pk_writer_add(log->writer, &work);
+	return -error;
 }

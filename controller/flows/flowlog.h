@@ -22,3 +22,8 @@ struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args);
 void pk_flowlog_free(struct pk_flowlog *log);
 void pk_flowlog_line(struct pk_flowlog *log, const char *line, size_t len);
 uint64_t pk_flowlog_lost(const struct pk_flowlog *log);
+/*
+ * Returns why the last line wasn't written, as -errno, 0 where it was. Such a file is tried again
+ * then: the next line may be days away.
+ */
+int pk_flowlog_error(struct pk_flowlog *log);

@@ -204,3 +204,22 @@ def test_a_log_that_nobody_reads(node):
     assert log.rstrip().splitlines()[-1].endswith("op=stop")
     assert all(line.startswith("time=") for line in log.splitlines()), "half a line"
     os.close(reader)
+
+
+@pytest.mark.parametrize("make", (os.mkdir, os.mkfifo))
+def test_a_journal_that_can_t_be_written(node, make):
+    """Its lines are lost, which status says until there is a file again, though no line is written then."""
+    journal = node.path("var/log/picket/policy.jsonl")
+    os.makedirs(os.path.dirname(journal), exist_ok=True)
+    make(journal)
+    node.start_picketd({"nomad": None, "consul": None})
+    assert not node.reasons("lines")
+    node.policy("a.json", DENY)
+    reason = wait_for(lambda: node.reasons("lines"), "the reason", 30)[0]
+    said = os.path.join(node.root, "var/log/picket/policy.jsonl")
+    assert reason["text"].startswith(f"{said} can't be written (") and reason["fix"] == "let there be a file that picketd may write, or none"
+    assert node.api("/v1/status")["writes"]["journalLost"] == 1
+    (os.rmdir if make is os.mkdir else os.unlink)(journal)
+    wait_for(lambda: not node.reasons("lines"), "the file", 30)
+    node.policy("b.json", DENY)
+    wait_for(lambda: os.path.getsize(journal), "its next line", 30)
