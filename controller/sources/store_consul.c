@@ -34,6 +34,7 @@ struct pk_store_call {
 	struct pk_kvs listed;
 	struct pk_store *store; /* of a renewal, as what follows */
 	char *session;
+	unsigned int turn;
 	pk_store_fn *fn;
 	void *arg;
 };
@@ -376,7 +377,9 @@ static void on_looked_up(void *arg, const struct pk_http_reply *reply)
  */
 static bool look_up(struct pk_store_call *c)
 {
-	struct pk_service_call call = { .header = "X-Consul-Token", .cap = BODY_MAX };
+	struct pk_service_call call = { .header = "X-Consul-Token",
+					.cap = BODY_MAX,
+					.turn = c->turn };
 	const struct consul_store *s = (const struct consul_store *)c->store;
 	own_str path = { 0 };
 
@@ -419,6 +422,7 @@ static struct pk_store_call *consul_hold(struct pk_store *store, const char *hol
 	if (*holder) {
 		c->store = store;
 		c->session = pk_strdup(holder);
+		c->turn = turn;
 		pk_str_addf(&path, "/v1/session/renew/%s", holder);
 		call.path = path.text;
 		return start(store, c, &call, on_renewed, err);

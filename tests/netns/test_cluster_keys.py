@@ -97,13 +97,13 @@ def test_the_only_address_falls_silent(make_node, consul_of):
     wait_for(lambda: not node.reasons("cluster") and not node.reasons("consul"), lambda: node.api("/v1/status")["reasons"], 60)
 
 
-@pytest.mark.parametrize("over", [False, True], ids=["lives", "over"])
-def test_a_session_that_a_renewal_does_not_find(make_node, consul_of, over):
+@pytest.mark.parametrize("over, dead", [(False, False), (True, False), (True, True)], ids=["lives", "over", "over, behind a dead address"])
+def test_a_session_that_a_renewal_does_not_find(make_node, consul_of, over, dead):
     """A leader that reads its log yet finds none: where it lives picketd stays its holder, else it takes another."""
     node = make_node("n1", pool=("10.64.1.0/24",), conf={"mode": "process"})
     consul = consul_of(node)
     consul.writable = ROOT
-    config = {**ALONE, "consul": {"address": consul.address}}
+    config = {**ALONE, "consul": {"address": [*(["http://127.0.0.1:1"] if dead else []), consul.address]}}
     node.start_picketd(config)
     wait_for(lambda: ROOT + "nodes/n1" in consul.held, lambda: node.log()[-1500:], 60)
     first = consul.held[ROOT + "nodes/n1"]
