@@ -263,7 +263,9 @@ struct key *publish_next(const struct pk_publish *p, uint64_t now, uint64_t *wai
 {
 	*wait = 0;
 	for (struct key *k = p->keys; k; k = k->hh.next) {
-		const uint64_t from = k->recalled ? p->shows_by_ms : k->not_before_ms;
+		const uint64_t from = k->recalled && p->shows_by_ms > k->not_before_ms
+					      ? p->shows_by_ms
+					      : k->not_before_ms;
 
 		if (k->written)
 			continue;

@@ -66,6 +66,10 @@ static void show(const struct row *row, bool wanted_first, struct pk_loop *loop)
 	assert_null(publish_next(&p, 1000, &wait));
 	assert_int_equal(wait, 2000);
 	assert_ptr_equal(publish_next(&p, 3000, &wait), k);
+	k->not_before_ms = 9000; /* the store refused it meanwhile */
+	assert_null(publish_next(&p, 3000, &wait));
+	assert_int_equal(wait, 6000);
+	k->not_before_ms = 0;
 	seen(&p, k->name, row->text, row->holder);
 	if (!wanted_first)
 		k->body = pk_strdup(NOBODYS);
