@@ -139,6 +139,10 @@ void pk_api_node_remove_stop(void)
 		struct question *q = LIST_FIRST(&all);
 		struct pk_exchange *x = q->x;
 
+		log_warn(
+			"op=remove node=\"%s\" err=\"picketd is ending, or asks another store from "
+			"now on\" fix=\"picket node remove %s, which goes on where it stopped\"",
+			q->name, q->name);
 		pk_removal_cancel(q->removal);
 		question_free(q);
 		if (x)

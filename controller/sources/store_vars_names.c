@@ -45,6 +45,8 @@ static struct vars_budget *budget_of(struct vars_store *v, const char *key)
 		return NULL;
 	pk_str_addn(&name, below, len + strcspn(below + len, "/"));
 	pk_str_add(&name, *below == 's' ? node : "");
+	if (name.failed)
+		abort();
 	HASH_FIND_STR(v->budgets, name.text, b);
 	if (b)
 		return b;
