@@ -13,6 +13,16 @@ from harness.shell import binary
 from test_cni_add import conf, gone, record
 
 
+ROUNDS = 8	# of four new sets
+
+
+def identities(node, allocs):
+    """{alloc: the number of its labels} as picketd has it, once it knows all of them."""
+    sets = {json.dumps(i["labels"]): i["identity"] for i in node.api("/v1/identities")["identities"] if not i["unknown"]}
+    found = {e["containerId"]: sets.get(json.dumps(e["labels"])) for e in node.api("/v1/endpoints")["endpoints"] if not e["unknown"]}
+    return found if found.keys() == {a.id for a in allocs} and all(found.values()) else None
+
+
 def together(node, calls, more=()):
     """Verbs at the same time; each as (verb, alloc, args), more: what each conflist says besides. Their statuses and answers."""
     running = []
@@ -92,3 +102,32 @@ def test_cycles_leave_nothing(make_node):
     after = Snapshot(node)
     before.assert_same(after, ignore=("records", "leases", "table slots"))
     assert len(node.records()) == 1 and len(node.leases()) == 2
+
+
+def test_plugin_and_picketd_take_numbers_at_once(make_node):
+    """
+    P62: eight plugins and picketd take numbers of new label sets at once, each set by two of them and by picketd: a set has one number, no number is two
+    sets', and none is given again. (A thousand sets, by the function that both take them with: tests/unit/test_tables.c.)
+    """
+    node = make_node(uplink=False, conf={"mode": "process"})
+    node.start_picketd()
+    used = set()
+    for turn in range(ROUNDS):
+        sets = [f"NOMAD_NAMESPACE=t{i // 4};NOMAD_JOB_ID=job{turn}-{i // 2};NOMAD_GROUP_NAME=g" for i in range(8)]
+        allocs = [node.new_netns(str(uuid.uuid4())) for _ in sets]
+        for status, out, err in together(node, [("ADD", a, args) for a, args in zip(allocs, sets)]):
+            assert status == 0, out + err
+        known = wait_for(lambda allocs=allocs: identities(node, allocs), "picketd to know them all", 60)
+        numbers = {}
+        for alloc, args in zip(allocs, sets):
+            assert record(node, alloc)["identity"] == known[alloc.id], "plugin's and picketd's"
+            numbers.setdefault(args, set()).add(known[alloc.id])
+        assert all(len(found) == 1 for found in numbers.values()), numbers
+        flat = set().union(*numbers.values())
+        assert len(flat) == len(numbers) and not flat & used, (numbers, used)
+        used |= flat
+        for status, out, err in together(node, [("DEL", a, "") for a in allocs]):
+            assert status == 0, out + err
+        for alloc in allocs:
+            node.drop_netns(alloc)
+        wait_for(lambda: not node.api("/v1/endpoints")["endpoints"], "them to be gone", 60)

@@ -323,6 +323,18 @@ def remade(layer):
     return bytes(layer)
 
 
+def test_what_a_card_can_cut_goes_out_whole(cluster, fabric):
+    """A stack's segments of 64 KiB stay one packet through guard, device and uplink: one tunnel header for many segments."""
+    one, _ = cluster.nodes
+    a, b = pair(cluster)
+    for family in 4, 6:
+        with PacketSocket(fabric.node.net, "p1") as wire:
+            send_much(a, b, b.address(family), 1 << 20)
+            seen = [Ether(frame) for frame in wire.drain()]
+        whole = [frame for frame in seen if UDP in frame and frame[UDP].dport == PORT and frame[IP].src == cluster.addresses(1)[0]]
+        assert max(map(len, whole)) > 20000 and len(whole) < (1 << 20) / 1500, sorted(map(len, whole))[-5:]
+
+
 def test_a_card_that_cuts_nothing(cluster, fabric):
     """What goes out whole elsewhere is cut by the kernel there, and each piece's headers are right, outside and inside."""
     one, _ = cluster.nodes
