@@ -334,14 +334,16 @@ void publish_take_shown(struct key *k)
 }
 
 /*
- * Notes what the store has of a share of an earlier picketd's. It is what that one wrote where our
- * session holds it and its number, 0 for none, isn't past the last one that was remembered.
+ * Notes what the store has of a share of an earlier picketd's, the last answer's word until it is
+ * taken. It is what that one wrote where our session holds it and its number, 0 for none, isn't
+ * past the last one that was remembered.
  */
 static void recall_shown(struct pk_publish *p, struct key *k, const struct pk_kv *kv,
 			 uint64_t number)
 {
-	if (!PK_MOVE(k->recalled, false))
+	if (!PK_MOVE(k->recalled, false) && !k->shown)
 		return;
+	free(PK_MOVE(k->shown, NULL));
 	if (number && number <= p->recalled_number && *p->session &&
 	    kv->holder == pk_kv_holder(p->session))
 		k->shown = pk_strdup(kv->value);

@@ -107,6 +107,40 @@ static void test_what_an_earlier_picketd_wrote(void **state)
 	pk_loop_free(loop);
 }
 
+/* What is shown before the model has said what the share is to say counts as it was shown last. */
+static void test_what_changes_before_it_is_taken(void **state)
+{
+	static const struct row rows[] = {
+		{ ANOTHER, "s", false },
+		{ OLD, NULL, false },
+		{ NULL, NULL, false },
+		{ OLDER, "s", true },
+	};
+	struct pk_loop *loop = pk_loop_new();
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		struct pk_publish p = { .node = (char[]){ "n1" },
+					.session = "s",
+					.number = 41,
+					.recalled_number = 41 };
+		struct key *k = add(&p, "tenants/acme/n1", NULL);
+
+		p.write = pk_timer_new(loop, nothing, NULL);
+		k->written = false;
+		k->recalled = true;
+		seen(&p, k->name, OLD, "s");
+		assert_non_null(k->shown);
+		seen(&p, k->name, rows[i].text, rows[i].holder);
+		k->body = pk_strdup(NOBODYS);
+		publish_take_shown(k);
+		assert_int_equal(k->written, rows[i].taken);
+		pk_timer_free(p.write);
+		done(&p);
+	}
+	pk_loop_free(loop);
+}
+
 /* What this picketd wrote already is what counts. */
 static void test_what_is_shown_late(void **state)
 {
@@ -132,6 +166,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_remembered),
 		cmocka_unit_test(test_what_an_earlier_picketd_wrote),
+		cmocka_unit_test(test_what_changes_before_it_is_taken),
 		cmocka_unit_test(test_what_is_shown_late),
 	};
 
