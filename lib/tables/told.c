@@ -138,6 +138,24 @@ static size_t put_names(const struct pk_told *told, struct buffer *p)
 	return out;
 }
 
+/*
+ * Puts a head of n bytes and all names that have room behind it, or neither where none has; returns
+ * how many names are left out.
+ */
+static size_t put_search(const struct pk_told *told, struct buffer *p, const void *head, size_t n)
+{
+	size_t begin = p->len, left;
+
+	if (!put(p, head, n))
+		return 1;
+	left = put_names(told, p);
+	if (p->len == begin + n) {
+		memset(p->at + begin, 0, n);
+		p->len = begin;
+	}
+	return left;
+}
+
 /* Adds the host name behind the search list, so that it takes no domain's room. */
 static void put_host4(const struct pk_told *told, struct buffer *p)
 {
@@ -153,20 +171,15 @@ static void put_host4(const struct pk_told *told, struct buffer *p)
 static size_t encode_dhcp(const struct pk_told *told, struct pk_answers *out)
 {
 	struct buffer p = { .at = out->domains4, .room = sizeof(out->domains4) };
+	const uint8_t head[2] = { DHCP_SEARCH };
 	size_t begin, left;
 
 	put_servers4(told, out);
 	put_domain4(told, &p);
 	begin = p.len;
-	if (!put(&p, (uint8_t[]){ DHCP_SEARCH, 0 }, 2))
-		return 1;
-	left = put_names(told, &p);
-	if (p.len == begin + 2) {
-		memset(out->domains4 + begin, 0, 2);
-		p.len = begin;
-	} else {
-		out->domains4[begin + 1] = (uint8_t)(p.len - begin - 2);
-	}
+	left = put_search(told, &p, head, sizeof(head));
+	if (p.len > begin)
+		out->domains4[begin + 1] = (uint8_t)(p.len - begin - sizeof(head));
 	put_host4(told, &p);
 	out->domains4_len = (uint16_t)p.len;
 	return left;
@@ -186,13 +199,10 @@ static size_t encode_dhcp6(const struct pk_told *told, struct pk_answers *out)
 	}
 	begin = p.len;
 	head[1] = DHCP6_SEARCH;
-	put(&p, head, sizeof(head));
-	left = put_names(told, &p);
-	put16(out->dhcp6 + begin + 2, p.len - begin - 4);
-	if (p.len == begin + 4) {
-		memset(out->dhcp6 + begin, 0, 4);
-		p.len = begin;
-	}
+	put16(head + 2, 0);
+	left = put_search(told, &p, head, sizeof(head));
+	if (p.len > begin)
+		put16(out->dhcp6 + begin + 2, p.len - begin - sizeof(head));
 	out->dhcp6_len = (uint16_t)p.len;
 	return left;
 }
@@ -213,12 +223,7 @@ static size_t encode_ra(const struct pk_told *told, struct pk_answers *out)
 	}
 	begin = p.len;
 	head[0] = RA_SEARCH;
-	put(&p, head, sizeof(head));
-	left = put_names(told, &p);
-	if (p.len == begin + 8) {
-		memset(out->ra + begin, 0, 8);
-		p.len = begin;
-	}
+	left = put_search(told, &p, head, sizeof(head));
 	p.len = (p.len + 7) & ~7u;
 	if (p.len > begin)
 		out->ra[begin + 1] = (uint8_t)((p.len - begin) / 8);
