@@ -101,11 +101,6 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return l->result == 0;
 }
 
-static int by_key(const void *a, const void *b)
-{
-	return strcmp(((const struct pk_kv *)a)->key, ((const struct pk_kv *)b)->key);
-}
-
 static int list_keys(struct cli_consul *consul, const char *below, struct pk_kvs *out,
 		     struct pk_err *err)
 {
@@ -133,8 +128,7 @@ static int list_keys(struct cli_consul *consul, const char *below, struct pk_kvs
 	if (pk_vars_reader_end(listing.reader, err) < 0)
 		return -EINVAL;
 	consul->index = answer.reply.index;
-	if (out->n)
-		qsort(out->list, out->n, sizeof(*out->list), by_key);
+	pk_kvs_sort(out);
 	return 0;
 }
 

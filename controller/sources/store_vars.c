@@ -113,11 +113,6 @@ static void add_key(struct pk_kvs *kvs, const struct vars_call *c, const struct 
 	kvs->list[kvs->n++] = kv;
 }
 
-static int by_key(const void *a, const void *b)
-{
-	return strcmp(((const struct pk_kv *)a)->key, ((const struct pk_kv *)b)->key);
-}
-
 /* Cuts names after the next slash, keeps each once, and adds the keys at no document's place. */
 static void fold(struct pk_kvs *kvs, const struct vars_call *c)
 {
@@ -155,8 +150,7 @@ static void answer_keys(struct vars_call *c)
 	for (const struct var *var = v->vars; var && !answer.over; var = var->hh.next)
 		if (!var->gone && vars_is_below(c, var->key))
 			add_key(&kvs, c, var);
-	if (kvs.n)
-		qsort(kvs.list, kvs.n, sizeof(*kvs.list), by_key);
+	pk_kvs_sort(&kvs);
 	if (c->what == PK_STORE_FOLDER)
 		fold(&kvs, c);
 	if (c->wait) {

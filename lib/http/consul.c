@@ -259,6 +259,12 @@ static int by_key(const void *a, const void *b)
 	return strcmp(((const struct pk_kv *)a)->key, ((const struct pk_kv *)b)->key);
 }
 
+void pk_kvs_sort(struct pk_kvs *kvs)
+{
+	if (kvs->n)
+		qsort(kvs->list, kvs->n, sizeof(*kvs->list), by_key);
+}
+
 int pk_kv_reader_end(struct pk_kv_reader *r, struct pk_kvs *out, struct pk_err *err)
 {
 	int result = pk_stream_end(r->stream, &r->err);
@@ -268,8 +274,7 @@ int pk_kv_reader_end(struct pk_kv_reader *r, struct pk_kvs *out, struct pk_err *
 			*err = r->err;
 		return result;
 	}
-	if (r->out.n)
-		qsort(r->out.list, r->out.n, sizeof(*r->out.list), by_key);
+	pk_kvs_sort(&r->out);
 	*out = PK_MOVE(r->out, (struct pk_kvs){ 0 });
 	return 0;
 }

@@ -52,6 +52,9 @@ int pk_kv_reader_end(struct pk_kv_reader *reader, struct pk_kvs *out, struct pk_
 
 /* Returns a short form of a holder's name, never 0. */
 uint64_t pk_kv_holder(const char *name);
+/* Sorts them by name; a reader's are. */
+void pk_kvs_sort(struct pk_kvs *kvs);
+/* Finds a key among sorted ones. */
 const struct pk_kv *pk_kvs_find(const struct pk_kvs *kvs, const char *key); /* NULL: none */
 void pk_kvs_done(struct pk_kvs *kvs);
 /*
