@@ -23,9 +23,8 @@
 struct known { /* an open record as it was read last */
 	char *key;
 	uint32_t slot;
-	struct timespec mtime;
-	ino_t inode;
-	bool here; /* at the look that is under way */
+	struct stat seen; /* all zero: it is read at the next look */
+	bool here;	  /* at the look that is under way */
 	bool bad;
 	UT_hash_handle hh; /* by key */
 };
@@ -189,8 +188,7 @@ static bool stat_record(struct pk_records *r, const struct pk_record_name *name,
 
 static bool unchanged(const struct known *k, uint32_t slot, const struct stat *st)
 {
-	return !k->bad && k->slot == slot && k->inode == st->st_ino &&
-	       memcmp(&k->mtime, &st->st_mtim, sizeof(k->mtime)) == 0;
+	return !k->bad && k->slot == slot && pk_fs_is_same(&k->seen, st);
 }
 
 static bool look_at(struct pk_records *r, const struct pk_record_name *name)
@@ -216,8 +214,7 @@ static bool look_at(struct pk_records *r, const struct pk_record_name *name)
 	}
 	k->bad = false;
 	k->slot = name->slot;
-	k->inode = st.st_ino;
-	k->mtime = st.st_mtim;
+	k->seen = st;
 	ep = pk_local_endpoint_of_record(&record, r->epoch);
 	ep->added = st.st_mtim.tv_sec;
 	ep->of_before = !name->slot;
@@ -481,5 +478,5 @@ void pk_records_set_epoch(struct pk_records *r, const uint64_t epoch[2])
 	look_again(r);
 	/* A record that was read is judged again under this epoch. */
 	for (struct known *k = r->known; k; k = k->hh.next)
-		k->inode = 0;
+		k->seen = (struct stat){ 0 };
 }

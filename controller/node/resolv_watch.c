@@ -7,43 +7,33 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
+#include "fs.h"
 #include "own.h"
 #include "resolv.h"
 
 #define LOOK_MS 2000
 
-struct look {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec changed;
-};
-
 struct pk_resolv_watch {
 	const struct pk_paths *paths;
 	struct pk_timer *timer;
-	struct look seen[PK_RESOLV_FILES];
+	struct stat seen[PK_RESOLV_FILES]; /* all zero: the file isn't there */
 	pk_loop_fn *changed;
 	void *arg;
 };
 
-/* Returns whether the file has changed since; one that isn't there is all zero. */
-static bool look_at(const struct pk_resolv_watch *w, size_t i, struct look *seen)
+/* Returns whether the file has changed since. */
+static bool look_at(const struct pk_resolv_watch *w, size_t i, struct stat *seen)
 {
-	struct look now = { 0 };
 	char path[PK_PATH_ROOM];
-	struct stat st;
+	struct stat now;
 	bool same;
 
 	snprintf(path, sizeof(path), "%s/%s", w->paths->root, pk_resolv_files[i]);
-	if (stat(path, &st) == 0)
-		now = (struct look){ st.st_dev, st.st_ino, st.st_size, st.st_mtim };
-	same = now.device == seen->device && now.inode == seen->inode && now.size == seen->size &&
-	       now.changed.tv_sec == seen->changed.tv_sec &&
-	       now.changed.tv_nsec == seen->changed.tv_nsec;
+	if (stat(path, &now) < 0)
+		now = (struct stat){ 0 };
+	same = pk_fs_is_same(&now, seen);
 	*seen = now;
 	return !same;
 }

@@ -78,7 +78,7 @@ static void seen_free(struct pk_files *f, struct seen *s)
 
 static bool same(const struct seen *s, const struct stat *st)
 {
-	return !s->young && pk_file_is_same(&s->st, st);
+	return !s->young && pk_fs_is_same(&s->st, st);
 }
 
 static void remember(struct seen *s, const struct stat *st)

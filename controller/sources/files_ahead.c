@@ -74,13 +74,6 @@ static void drop(struct pk_files_ahead *a, struct text *t)
 	free(t);
 }
 
-bool pk_file_is_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       memcmp(&a->st_mtim, &b->st_mtim, sizeof(a->st_mtim)) == 0 &&
-	       memcmp(&a->st_ctim, &b->st_ctim, sizeof(a->st_ctim)) == 0;
-}
-
 /* Keeps the text for the look. It is the table's from then on. */
 static void keep(struct pk_files_ahead *a, const char *path, const struct text *read)
 {
@@ -139,7 +132,7 @@ bool pk_files_ahead_take(struct pk_files_ahead *a, const char *path, const struc
 			 char **text, size_t *len)
 {
 	struct text *t = find(a, path);
-	bool is_as_it_was = t && pk_file_is_same(&t->st, st);
+	bool is_as_it_was = t && pk_fs_is_same(&t->st, st);
 
 	if (is_as_it_was) {
 		*text = PK_MOVE(t->text, NULL);

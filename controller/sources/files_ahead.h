@@ -14,8 +14,6 @@ bool pk_file_is_wanted(const char *name);
 char *pk_file_path(const char *directory, const char *name);
 /* Times of files go in steps: one that changed just now may change again unseen. */
 bool pk_file_is_young(const struct stat *st);
-/* Returns whether it is one file, unchanged as far as its size and times tell. */
-bool pk_file_is_same(const struct stat *a, const struct stat *b);
 
 struct pk_files_ahead;
 

@@ -82,6 +82,13 @@ int pk_fs_read_own(const char *path, size_t cap, char **text, size_t *len, struc
 	return r < 0 ? pk_wrap(err, r, "%s", path) : 0;
 }
 
+bool pk_fs_is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       memcmp(&a->st_mtim, &b->st_mtim, sizeof(a->st_mtim)) == 0 &&
+	       memcmp(&a->st_ctim, &b->st_ctim, sizeof(a->st_ctim)) == 0;
+}
+
 int pk_fs_fix(struct pk_err *err, int r)
 {
 	if (r == -ENOSPC || r == -EDQUOT)

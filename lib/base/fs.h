@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Files: read with a cap, write whole or not at all, lock. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "err.h"
@@ -21,6 +23,9 @@ int pk_fs_read_fd(int fd, size_t cap, char **text, size_t *len, struct pk_err *e
  * functions below do so themselves.
  */
 int pk_fs_fix(struct pk_err *err, int r);
+
+/* Returns whether two looks are at one file, unchanged as far as its size and times tell. */
+bool pk_fs_is_same(const struct stat *a, const struct stat *b);
 
 /*
  * Writes a file whole or not at all: temporary file, write, fsync, rename, fsync of the directory.
