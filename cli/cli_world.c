@@ -39,7 +39,7 @@ void cli_notes(const struct pk_str *said, struct pk_err *err)
 	fputs(said->text, stderr);
 	if (!err || !err->text[0])
 		return;
-	/* A document's first error is a line of its notes, the fix below it there. */
+	/* The first error of a document stands among its notes already, with its fix. */
 	fix = strstr(err->text, "; fix: ");
 	if (fix)
 		*fix = '\0';

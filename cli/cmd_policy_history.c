@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * picket policy history|rollback: who made which text of a document in Consul of which, and the way
- * back.
+ * picket policy history|rollback: who changed a document in Consul from which text to which, and
+ * how one of them comes back.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,7 +223,7 @@ static int roll_back(struct cli *cli, struct cli_consul_docs *docs, const char *
 	if (cli_history_read(docs, name, &h, &err) < 0 ||
 	    cli_history_read_texts(docs, &h, &err) < 0)
 		return cli_fail(cli, &err, CLI_CANNOT);
-	/* The log says which text was before; a text that is named needs none. */
+	/* Only the log says which text was before; -to finds one without it. */
 	if (!given && *h.unread.text)
 		return cli_fail(cli, &h.unread, CLI_CANNOT);
 	if (!given && !h.newest)

@@ -229,7 +229,7 @@ static int plan(struct cli *cli)
 		print_json(cli, &result, &live);
 	else if (!cli->quiet)
 		print_text(cli, &result, &live);
-	/* Nothing found is nothing changed only where all was compared. */
+	/* An empty list means "nothing changes" only where everything was compared. */
 	if (result.n)
 		return CLI_NO;
 	return result.partial ? CLI_CANNOT : CLI_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* picket policy release: what is held because its source lacks it is meant to be gone. */
+/* picket policy release: says that what is held, since its source lacks it, is meant to be gone. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -249,7 +249,7 @@ static int read_self(const struct pk_http_reply *reply, const char *name_of,
 	name = pk_json_string(pk_json_get(pk_json_root(doc), name_of));
 	if (!accessor)
 		return pk_fail(err, 0, "the token has no AccessorID");
-	/* Nomad's word for whoever has none. */
+	/* Nomad calls so whoever asks without a token. */
 	if (strcmp(accessor, "anonymous") == 0)
 		return 0;
 	snprintf(who->accessor, sizeof(who->accessor), "%s", accessor);

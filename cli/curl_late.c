@@ -8,7 +8,7 @@
 
 #define LIBRARY "libcurl.so.4"
 
-/* The function that only the CLI needs: it performs one request, picketd's loop many at once. */
+/* Only the CLI needs this one: it waits for one request, where picketd's loop runs many at once. */
 #define OWN_FUNCTIONS(X) X(easy_perform)
 
 struct late {

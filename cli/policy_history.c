@@ -67,8 +67,8 @@ static bool same(const char *a, const char *b)
 }
 
 /*
- * Makes a log with one revision more; what somebody wrote without picket in between is one, too,
- * and so is the end of a log that nobody can read.
+ * Makes a log with one revision more. A text that somebody wrote since the last one without picket
+ * becomes a revision of its own, and so does the end of a log that nobody can read.
  */
 static void new_log(const struct cli_history *h, const struct row *row, struct pk_str *out)
 {
@@ -149,7 +149,7 @@ static size_t drop_texts(const struct cli_history *h, const char *log,
 	return n;
 }
 
-/* Keeps the log that nobody can read; an empty one was none. Too long a one Consul doesn't take. */
+/* Keeps the text of the log that nobody can read, unless it is empty. Consul refuses a long one. */
 static enum cli_consul_end keep_lost(struct cli_consul_docs *docs, const struct cli_history *h,
 				     struct pk_err *err)
 {
@@ -268,8 +268,9 @@ static void add_revision(const struct pk_json *revision, struct pk_str *text)
 }
 
 /*
- * Returns whether another change's log has this one already, as found: in what it has more than the
- * log of before the change. An older revision of the same two texts was another change.
+ * Returns whether the log that another change wrote has this change's row already. Only rows that
+ * the log didn't have before the change count: an older row of the same two texts was another
+ * change.
  */
 static bool is_told(const struct cli_history *now, const struct cli_history *before,
 		    const struct row *row)
@@ -316,7 +317,7 @@ static enum cli_consul_end tell(struct cli_consul_docs *docs, const struct cli_h
 	return told(h, end, err);
 }
 
-/* Tells of it in the log that somebody else wrote meanwhile, whatever that is. */
+/* Adds the change's row to the log that somebody else wrote meanwhile, whatever that log says. */
 static enum cli_consul_end tell_again(struct cli_consul_docs *docs, const char *name,
 				      const struct cli_history *before, const struct row *row,
 				      struct pk_err *err)

@@ -63,7 +63,7 @@ static int fail(struct pk_err *err, const struct pk_http_reply *reply, const cha
 
 struct listing {
 	struct pk_vars_reader *reader;
-	const char *below; /* whole */
+	const char *below; /* the whole key that those listed begin with */
 	struct pk_kvs *out;
 	int result;
 	struct pk_err err;
@@ -155,8 +155,8 @@ static int note_hidden(struct cli_consul *consul, const char *below, struct pk_e
 }
 
 struct ready {
-	struct pk_kvs *kvs; /* whose values are read */
-	char **holders;	    /* of each; NULL: nobody */
+	struct pk_kvs *kvs; /* keys, whose values are read one after another */
+	char **holders;	    /* the node that holds each key; NULL: none does */
 };
 
 static void on_node(void *arg, const char *id, bool is_ready)

@@ -57,7 +57,7 @@ static void add_resolver(void *arg, const union pk_addr *addr)
 	s->resolvers[s->n_resolvers++] = *addr;
 }
 
-/* Our key for the list, and CNI's own. */
+/* The list's key by our name, and by CNI's own. */
 static const char *const server_keys[] = { "servers", "nameservers" };
 
 /* Returns whether servers are named; an empty list names none on purpose. */
@@ -94,7 +94,7 @@ struct search {
 	char baseline_of[PK_PATH_ROOM]; /* whose baseline it is */
 };
 
-/* Takes the way out. Values that the plugin would refuse count as not said. */
+/* Takes uplinks and masquerading. Values that the plugin would refuse count as not said. */
 static void take_way_out(struct pk_config *c, const struct pk_json_doc *doc,
 			 const struct pk_json *plugin, const char *origin)
 {

@@ -66,7 +66,10 @@ static void on_passed(void *arg)
 	pk_api_confirm_passed();
 }
 
-/* Called with new tables: who keeps something in them looks at once. At the first, nobody does. */
+/*
+ * Called with new tables: parts that keep something in them write it at once. When the first tables
+ * are opened none of these parts exists yet.
+ */
 static void on_opened(void *arg)
 {
 	struct pk_daemon *d = arg;

@@ -22,7 +22,7 @@ static void on_remote_blocks(void *arg)
 	pk_apply_settings(d->parts.apply);
 }
 
-/* Has the plugin told, by node.json. */
+/* Takes the blocks that are this node's; node.json tells the plugin of them. */
 static void on_own_blocks(void *arg, const struct pk_blocks *blocks)
 {
 	struct pk_daemon *d = arg;

@@ -97,8 +97,8 @@ bool daemon_release(void *arg, const char *what, pk_release_fn *fn, void *fn_arg
 }
 
 /*
- * Tells whoever asks the store that nobody answers, and why; NULL: somebody does again. anew: what
- * waits was asked by a token that isn't known any more.
+ * Tells all that ask the store why nobody answers there (why is NULL: somebody does again). anew:
+ * questions that wait were asked by a token that isn't known any more, and are asked once more.
  */
 static void tell_store(struct pk_daemon *d, const char *why, bool anew)
 {
@@ -232,7 +232,7 @@ static void make_store(struct pk_daemon *d)
 
 	if (pk_config_is_vars(c)) {
 		d->store = pk_store_vars_new(d->parts.loop, d->http, c, d->node);
-		/* Nomad, if it goes on as it was, says it again only after a while. */
+		/* A Nomad whose settings stay says only after a while again which node this is. */
 		if (*d->nomad_id)
 			pk_store_vars_node(d->store, d->nomad_id);
 	} else if (c->consul.on) {

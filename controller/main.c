@@ -230,7 +230,7 @@ static void on_end(void *arg)
 	pk_loop_stop(d->parts.loop);
 }
 
-#define READY_MS   5000 /* who waits for us waits no longer for those whom we ask */
+#define READY_MS   5000 /* a start counts as ready then, whoever hasn't answered */
 #define READY_STEP 50
 #define LOG_NS	   1000000000
 

@@ -17,7 +17,7 @@ struct pk_memory {
 	bool started; /* the start's pages are given back */
 };
 
-/* Leaves what nobody may write, and so nobody has: the file has it all. */
+/* Gives back the pages of one program or library that nobody may write: its file has them all. */
 static int leave_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

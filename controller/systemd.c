@@ -13,7 +13,7 @@
 #include "own.h"
 #include "str.h"
 
-#define STATUS_MS 1000 /* between two looks at whether it is another one */
+#define STATUS_MS 1000 /* between two looks at whether the status has changed */
 
 struct pk_systemd {
 	const struct pk_parts *parts;
