@@ -12,7 +12,7 @@ from harness.disk import Disk, can_hang
 from harness.netns import entering
 from harness.shell import binary
 from test_fix_done import conf, is_kept_out
-from test_fix_done_at_add import CLAIMS, without_pool
+from test_fix_done_at_add import CLAIMS, reload, without_pool
 from test_picketd_guard import tcx_before
 
 UDP = {"containerPort": 80, "protocol": "udp"}
@@ -117,6 +117,23 @@ def test_who_stands_before_the_guard(node):
     with tcx_before(node, f"pk{alloc.slot}"):
         assert fix in said()
     assert fix not in said()
+
+
+def test_counters_of_many_processors(node):
+    """As many as this kernel says may come."""
+    fix = "lower capacity.endpoints in picketd.json"
+    possible = os.path.join(node.root, "possible")
+    with open(possible, "w", encoding="ascii") as file:
+        file.write("0-127\n")
+    node.run(["mount", "--bind", possible, "/sys/devices/system/cpu/possible"])
+
+    def config(endpoints):
+        return {"nomad": None, "capacity": {"endpoints": endpoints}, "limits": {"flowsPerEndpoint": 64}}
+    node.start_picketd(config(4096))
+    node.written()
+    is_kept_out(node, fix)
+    reload(node, config(64))
+    node.add("acme", "api", "web")
 
 
 def test_who_is_quicker_than_the_self_test(node):

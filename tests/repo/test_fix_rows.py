@@ -96,7 +96,6 @@ NOT_HERE = {
     "boot Linux 6.2": "needs a kernel before 6.2 that is locked down; tests/kernel61 boots one that isn't",
     "TCX needs Linux 6.6": "needs a kernel before 6.6; tests/kernel61 runs the programs there, not the node tests",
     "see that the kernel has VXLAN": "the kernel has it, and a module that is taken out is the machine's",
-    "lower capacity.endpoints in picketd.json": "4,096 endpoints' counters pass the bound only on a machine of many processors",
     ", or narrow the policies": "needs more rule sets or identities than the largest tables hold: minutes of compiling",
     "give the file endpoints of its own": "`picket policy test` always asks the node where a file has none; other callers of the function might not",
     "`picket check` says more": "a fallback: what STATUS finds today has a fix of its own",
