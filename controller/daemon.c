@@ -67,8 +67,8 @@ static void on_passed(void *arg)
 }
 
 /*
- * Called with new tables: parts that keep something in them look at once what is to be written. When
- * the first tables are opened none of these parts exists yet.
+ * Called with new tables: parts that keep something in them look at once what they must write.
+ * When the first tables are opened none of these parts exists yet.
  */
 static void on_opened(void *arg)
 {
