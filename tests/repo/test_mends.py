@@ -70,7 +70,9 @@ CONFLIST = [
     ("docs/cni.md lists its keys", {**POOL, "runtimeConfig": {"portMappings": [{"hostPort": 80}]}},
      {**POOL, "runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 80}]}}),
 ]
+PORT = {"hostPort": 80, "containerPort": 80}
 CONFLIST += [
+    ("publish TCP and UDP alone", {**POOL, "runtimeConfig": {"portMappings": [{**PORT, "protocol": "sctp"}]}}, {**POOL, "runtimeConfig": {"portMappings": [{**PORT, "protocol": "tcp"}]}}),
     ("write 1500, without quotes", {**POOL, "mtu": "1500"}, {**POOL, "mtu": 1500}),
     ("write one from 1280 to 9000", {**POOL, "mtu": 576}, {**POOL, "mtu": 1280}),
     ("or leave the key out: it is 1", {**POOL, "queues": 17}, POOL),
