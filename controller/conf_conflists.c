@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Takes from the conflists what picketd.json doesn't say: see conf.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf.h"
 #include "conflist.h"
@@ -249,6 +251,10 @@ static int find_conflist(struct search *search, const char *directory, struct pk
 	int r;
 
 	if (*c->conflist) {
+		if (access(c->conflist, F_OK) < 0 && errno == ENOENT)
+			return pk_fix(err,
+				      pk_fail(err, ENOENT, "\"conflist\" names %s", c->conflist),
+				      "put it back, or name another one in picketd.json");
 		r = try_file(search, c->conflist, err);
 		if (r == 0 && !search->found)
 			r = pk_fail(err, 0, "%s has no plugin of type picket for root \"%s\"",

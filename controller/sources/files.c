@@ -15,6 +15,7 @@
 #include "json.h"
 #include "log.h"
 #include "own.h"
+#include "service.h"
 #include "str.h"
 
 /* how long a file that went may come back: an editor renames it away, then writes it anew */
@@ -301,6 +302,20 @@ static void say_blind(struct pk_files *f, bool blind)
 		 blind ? ", looked at each second: no inotify" : "");
 }
 
+/* Notes that the directory can't be read, and how that is mended. */
+static void failed(struct pk_files *f, int r)
+{
+	char why[sizeof(f->source.last_error)];
+
+	if (f->source.failures == 0)
+		log_warn("op=policies directory=%s err=\"%s\" keeping what is in force",
+			 f->directory, strerror(-r));
+	snprintf(why, sizeof(why),
+		 "%.150s: %s" PK_SERVICE_FIX "put the directory back, or mount it", f->directory,
+		 strerror(-r));
+	pk_source_bad(&f->source, PK_FAULT_SILENT, why);
+}
+
 static void look(void *arg)
 {
 	struct pk_files *f = arg;
@@ -316,14 +331,10 @@ static void look(void *arg)
 	 */
 	if (r == 0 && any && pk_docs_any_waits(f->docs))
 		r = scan(f, &any);
-	if (r < 0) {
-		if (f->source.failures == 0)
-			log_warn("op=policies directory=%s err=\"%s\" keeping what is in force",
-				 f->directory, strerror(-r));
-		pk_source_bad(&f->source, PK_FAULT_SILENT, strerror(-r));
-	} else {
+	if (r < 0)
+		failed(f, r);
+	else
 		pk_source_good(&f->source);
-	}
 	say_blind(f, r == 0 && f->watch < 0);
 	pk_files_ahead_clear(f->ahead);
 	pk_timer_set(f->timer, pause_of(f, r < 0));

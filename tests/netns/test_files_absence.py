@@ -125,3 +125,34 @@ def test_documents_that_move_are_not_gone(node):
     wait_for(lambda: all("moved" in p["path"] for p in policies(node).values()), "the new places")
     wait_for(lambda: in_force(node) == {f"file/doc-{n}" for n in "abcd"}, "the documents")
     assert held(node) == set()
+
+
+@pytest.mark.parametrize("there", (None, "a file"))
+def test_a_directory_that_is_none(node, there):
+    """What it said stays, status says how that is mended, and so it is."""
+    node.policy("a.json", DENY)
+    node.start_picketd()
+    os.rename(directory(node), directory(node) + ".away")
+    if there:
+        with open(directory(node), "w", encoding="utf-8") as file:
+            file.write(there)
+    reason = wait_for(lambda: node.reasons("files"), "the reason", 30)[0]
+    assert f"files does not answer ({directory(node)}: " in reason["text"] and reason["fix"] == "put the directory back, or mount it", reason
+    assert in_force(node) == {"file/a"}
+    if there:
+        os.unlink(directory(node))
+    os.rename(directory(node) + ".away", directory(node))
+    wait_for(lambda: not node.reasons("files") and in_force(node) == {"file/a"}, "the directory", 30)
+
+
+def test_a_conflist_that_is_named_and_gone(node):
+    """A reload without it is refused, and goes once it is back."""
+    node.start_picketd()
+    conflist = os.path.join(node.root, "opt/cni/config", f"{node.options.network}.conflist")
+    os.rename(conflist, conflist + ".away")
+    node.picketd.send_signal(signal.SIGHUP)
+    reason = wait_for(lambda: node.reasons("config"), "the refusal", 30)[0]
+    assert f'"conflist" names {conflist}: No such file' in reason["text"] and "put it back" in reason["fix"], reason
+    os.rename(conflist + ".away", conflist)
+    node.picketd.send_signal(signal.SIGHUP)
+    wait_for(lambda: not node.reasons("config"), "the reload", 30)
