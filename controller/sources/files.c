@@ -430,23 +430,6 @@ static void on_inotify(void *arg)
 	tell(f, any);
 }
 
-static void name_directory(struct pk_files *f, const char *directory)
-{
-	size_t n = strlen(directory);
-	const char *slash, *above = ".";
-	size_t len = 1;
-
-	while (n > 1 && directory[n - 1] == '/')
-		n--;
-	f->directory = pk_strndup(directory, n);
-	slash = strrchr(f->directory, '/');
-	if (slash) {
-		above = f->directory;
-		len = slash == above ? 1 : (size_t)(slash - above); /* the parent of "/x" is "/" */
-	}
-	f->above = pk_strndup(above, len);
-}
-
 struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const char *directory,
 			      pk_loop_fn *changed, void *arg)
 {
@@ -460,7 +443,7 @@ struct pk_files *pk_files_new(struct pk_loop *loop, struct pk_docs *docs, const 
 				.first = true,
 				.changed = changed,
 				.arg = arg };
-	name_directory(f, directory);
+	pk_file_directory(directory, &f->directory, &f->above);
 	pk_source_start(&f->source);
 	f->timer = pk_timer_new(loop, on_timer, f);
 	f->ahead = pk_files_ahead_new(&(struct pk_files_ahead_args){

@@ -48,6 +48,24 @@ char *pk_file_path(const char *directory, const char *name)
 	return text;
 }
 
+void pk_file_directory(const char *given, char **directory, char **above)
+{
+	size_t n = strlen(given), len;
+	const char *slash;
+
+	while (n > 1 && given[n - 1] == '/')
+		n--;
+	*directory = pk_strndup(given, n);
+	slash = strrchr(*directory, '/');
+	if (!slash) {
+		*above = pk_strndup(".", 1);
+		return;
+	}
+	len = slash == *directory ? 1
+				  : (size_t)(slash - *directory); /* the parent of "/x" is "/" */
+	*above = pk_strndup(*directory, len);
+}
+
 bool pk_file_is_young(const struct stat *st)
 {
 	struct timespec now;

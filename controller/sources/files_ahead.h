@@ -10,6 +10,8 @@
 
 /* Returns whether a file of that name is a document: *.json, not hidden. */
 bool pk_file_is_wanted(const char *name);
+/* Names the directory without slashes at its end, and the one above; the caller frees both. */
+void pk_file_directory(const char *given, char **directory, char **above);
 /* Returns the file's path, which the caller frees. */
 char *pk_file_path(const char *directory, const char *name);
 /* Times of files go in steps: one that changed just now may change again unseen. */
