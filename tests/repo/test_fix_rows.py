@@ -81,6 +81,8 @@ ELSEWHERE = {
     'service_prefix "" and node_prefix': ("e2e/test_secured.py", "fix: service_prefix"),
     "set another one in picketd's environment": ("netns/test_picketd_answers.py", "in picketd's environment"),
     "let there be a file that picketd may write": ("netns/test_picketd_disk.py", "let there be a file that picketd may write, or none"),
+    "put it back, or name another one": ("netns/test_files_absence.py", '"put it back" in reason["fix"]'),
+    "put the directory back": ("netns/test_files_absence.py", "put the directory back, or mount it"),
     "put a regular file there": ("netns/test_state_files.py", "put a regular file there"),
     "its disk fails": ("netns/test_full_disk.py", "its disk fails: see dmesg"),
     "start picketd and let it reach Consul": ("netns/test_clock.py", "confirmed too long ago"),
