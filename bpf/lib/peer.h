@@ -201,6 +201,26 @@ static __always_inline const struct pk_endpoint *peer_hook(struct pk_pkt *pkt,
 	return ep;
 }
 
+/*
+ * Returns whether the node still has the address that the flow's initiator asked for at a published
+ * port. The FIB is asked from the endpoint's device, where forwarding is on.
+ */
+static __noinline bool peer_is_asked(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	__u32 slot = s->pkt.slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+	struct peer_ask ask = { .src = s->key.src, .dst = s->key.dst };
+	const struct pk_node *n = node_get();
+
+	if (!ep || !n)
+		return false;
+	if (publish_is_uplinks(n, &ask.dst))
+		return true;
+	ask.ifindex = ep->host_ifindex;
+	peer_fib_ask(&s->fib, &ask);
+	return bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0) == BPF_FIB_LKUP_RET_NOT_FWDED;
+}
+
 /* Classifies an address that is neither this node's nor an endpoint's of it. */
 static __always_inline void peer_outside(struct pk_pkt *pkt, const union pk_addr *addr)
 {
