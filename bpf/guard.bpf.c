@@ -63,7 +63,7 @@ struct {
 
 static __always_inline int slow_finish(struct __sk_buff *skb, struct pk_scratch *s, int reason)
 {
-	if (reason && guard_tells(&s->pkt))
+	if (reason && guard_tells(skb, &s->pkt))
 		s->pkt.tail = PK_TAIL_TELL;
 	if (unlikely(s->pkt.tail)) {
 		bpf_tail_call(skb, &programs, s->pkt.tail);
@@ -149,7 +149,7 @@ int pk_from_endpoint(struct __sk_buff *skb)
 	struct pk_pkt pkt = { .dir = PK_EGRESS, .count_dir = PK_EGRESS };
 	int reason = guard_from(skb, &pkt);
 
-	if (reason && guard_tells(&pkt))
+	if (reason && guard_tells(skb, &pkt))
 		pkt.tail = PK_TAIL_TELL;
 	if (pkt.tail)
 		reason = tail_call(skb, &pkt);
@@ -186,6 +186,8 @@ static __always_inline int take_up(struct __sk_buff *skb, enum uplink_kind kind)
 		reason = guard_up(skb, &pkt, kind);
 	if (reason == UPLINK_NOT_OURS)
 		return TC_ACT_UNSPEC;
+	if (reason && guard_tells(skb, &pkt))
+		pkt.tail = PK_TAIL_TELL;
 	if (pkt.tail)
 		reason = tail_call(skb, &pkt);
 	return pk_finish(skb, &pkt, reason);

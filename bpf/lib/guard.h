@@ -441,10 +441,11 @@ static __always_inline int guard_fragment_to(struct __sk_buff *skb, struct pk_sc
  * Returns whether the sender of a denied packet is told by an ICMP error. Senders of errors and
  * strangers aren't, nor is anybody for a fragment behind the first (RFC 1812 4.3.2.7).
  */
-static __always_inline bool guard_tells(const struct pk_pkt *pkt)
+static __always_inline bool guard_tells(const struct __sk_buff *skb, const struct pk_pkt *pkt)
 {
-	return unlikely(pkt->denied) && pkt->dir == PK_EGRESS &&
-	       !(pkt->flags & (PK_PKT_ICMP_ERROR | PK_PKT_LATER));
+	if (likely(!pkt->denied) || pkt->flags & (PK_PKT_ICMP_ERROR | PK_PKT_LATER))
+		return false;
+	return pkt->dir == PK_EGRESS || (!overlay_came(skb, pkt) && !skb->vlan_present);
 }
 
 static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch *s)

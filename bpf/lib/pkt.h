@@ -40,6 +40,7 @@ enum pk_action {
 	PK_ACT_NEIGH = 3,  /* redirect_neigh to `target` */
 	PK_ACT_PASS = 4,   /* on its way already: to_endpoint */
 	PK_ACT_TELL = 5,   /* denied, and turned into an ICMP error to its sender at `target` */
+	PK_ACT_BACK = 7,   /* the same to one outside: back by the uplink `target` */
 	PK_ACT_TUNNEL = 6, /* in a tunnel: by the guard, or by the device `target` */
 };
 

@@ -15,8 +15,13 @@
 #define TELL6_LONG  128
 #define TELL6_SHORT 48
 
-static __always_inline void tell_ipv4(struct pk_scratch *s, const struct pk_endpoint *ep,
-				      __u32 quote)
+/* Who tells whom, and by which MACs. */
+struct tell_ends {
+	union pk_addr from, to;
+	bool outside;
+};
+
+static __always_inline void tell_ipv4(struct pk_scratch *s, const struct tell_ends *e, __u32 quote)
 {
 	struct iphdr *ip = answer_at(s, PK_L3);
 	struct pk_icmp *icmp = answer_at(s, PK_L3 + sizeof(*ip));
@@ -28,8 +33,8 @@ static __always_inline void tell_ipv4(struct pk_scratch *s, const struct pk_endp
 	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*icmp) + quote);
 	ip->ttl = 64;
 	ip->protocol = IPPROTO_ICMP;
-	ip->saddr = ep->gateway4.w[3];
-	ip->daddr = ep->ipv4.w[3];
+	ip->saddr = e->from.w[3];
+	ip->daddr = e->to.w[3];
 	ip->check = ~rewrite_fold(answer_sum(s, PK_L3, sizeof(*ip), 0));
 	icmp->type = ttl ? ICMP_TIME_EXCEEDED : ICMP_DEST_UNREACH;
 	icmp->code = ttl ? 0 : ICMP_FRAG_NEEDED;
@@ -38,13 +43,15 @@ static __always_inline void tell_ipv4(struct pk_scratch *s, const struct pk_endp
 		~rewrite_fold(answer_sum(s, PK_L3 + sizeof(*ip), sizeof(*icmp) + quote, 0));
 }
 
-static __always_inline void tell_ipv6(struct pk_scratch *s, const struct pk_endpoint *ep,
-				      __u32 quote)
+static __always_inline void tell_ipv6(struct pk_scratch *s, const struct tell_ends *e, __u32 quote)
 {
 	struct icmp6hdr *icmp = answer_at(s, PK_L3 + sizeof(struct ipv6hdr));
+	struct ipv6hdr *ip = answer_at(s, PK_L3);
 	bool ttl = s->pkt.denied == PK_REASON_TTL;
 
-	answer_ipv6(s, sizeof(*icmp) + quote, IPPROTO_ICMPV6, &ep->ipv6);
+	answer_ipv6(s, sizeof(*icmp) + quote, IPPROTO_ICMPV6, &e->to);
+	if (e->outside)
+		__builtin_memcpy(&ip->saddr, &e->from, 16);
 	__builtin_memset(icmp, 0, sizeof(*icmp));
 	icmp->icmp6_type = ttl ? ICMPV6_TIME_EXCEED : ICMPV6_PKT_TOOBIG;
 	icmp->icmp6_mtu = bpf_htonl(s->pkt.tell_mtu);
@@ -53,42 +60,82 @@ static __always_inline void tell_ipv6(struct pk_scratch *s, const struct pk_endp
 
 /* Replaces the packet by the error with a quote of so many bytes; lengths are constants. */
 static __always_inline int tell_send(struct __sk_buff *skb, struct pk_scratch *s,
-				     const struct pk_endpoint *ep, bool v4, __u32 quote)
+				     const struct tell_ends *e, bool v4, __u32 quote)
 {
+	struct ethhdr *eth = answer_at(s, 0);
 	__u32 headers = (v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) + 8;
 
 	if (bpf_skb_load_bytes(skb, PK_L3, answer_at(s, PK_L3 + headers), quote) < 0)
 		return PK_REASON_TRUNCATED;
 	answer_eth(s, v4 ? ETH_P_IP : ETH_P_IPV6);
+	if (e->outside)
+		__builtin_memcpy(eth->h_source, s->pkt.dmac, ETH_ALEN);
 	if (v4)
-		tell_ipv4(s, ep, quote);
+		tell_ipv4(s, e, quote);
 	else
-		tell_ipv6(s, ep, quote);
+		tell_ipv6(s, e, quote);
 	return answer_send(skb, s, PK_L3 + headers + quote);
 }
 
 static __always_inline int tell_quote(struct __sk_buff *skb, struct pk_scratch *s,
-				      const struct pk_endpoint *ep)
+				      const struct tell_ends *e)
 {
 	if (s->pkt.flags & PK_PKT_IPV4) {
 		if (s->pkt.l3_len >= TELL_LONG)
-			return tell_send(skb, s, ep, true, TELL_LONG);
-		return tell_send(skb, s, ep, true, TELL_SHORT);
+			return tell_send(skb, s, e, true, TELL_LONG);
+		return tell_send(skb, s, e, true, TELL_SHORT);
 	}
 	if (s->pkt.l3_len >= TELL6_LONG)
-		return tell_send(skb, s, ep, false, TELL6_LONG);
-	return tell_send(skb, s, ep, false, TELL6_SHORT);
+		return tell_send(skb, s, e, false, TELL6_LONG);
+	return tell_send(skb, s, e, false, TELL6_SHORT);
 }
 
-/* Returns the reason of the denial; the packet has become the error, or is dropped. */
+/* The node tells whoever is outside, by its address there, else by the one that was asked. */
+static __always_inline void tell_outside(const struct __sk_buff *skb, const struct pk_pkt *pkt,
+					 struct tell_ends *e)
+{
+	const struct pk_node *n = node_get();
+	bool v4 = pkt->flags & PK_PKT_IPV4;
+
+	e->outside = true;
+	e->from = pkt->dst;
+	e->to = pkt->src;
+	for (int i = 0; n && i < PK_UPLINKS; i++) {
+		const struct pk_uplink *up = &n->uplink[i];
+
+		if (up->ifindex == skb->ifindex && !pk_addr_zero(v4 ? &up->ipv4 : &up->ipv6))
+			e->from = v4 ? up->ipv4 : up->ipv6;
+	}
+}
+
+/*
+ * Returns the reason of the denial; the packet has become the error, or is dropped. Strangers share
+ * a bucket of the node's, so that none takes an endpoint's answers.
+ */
 static __always_inline int pk_tell(struct __sk_buff *skb, struct pk_scratch *s)
 {
+	bool outside = s->pkt.dir == PK_INGRESS;
 	__u32 slot = s->pkt.slot;
 	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+	struct tell_ends e = {};
 
-	if (ep && bucket_answer(slot) && tell_quote(skb, s, ep) == PK_REASON_OK)
-		s->pkt.action = PK_ACT_TELL;
-	else
+	s->pkt.action = PK_ACT_DROP;
+	if (!ep || !bucket_answer(outside ? 0 : slot))
+		return s->pkt.denied;
+	if (outside) {
+		tell_outside(skb, &s->pkt, &e);
+	} else {
+		e.from = ep->gateway4;
+		e.to = s->pkt.flags & PK_PKT_IPV4 ? ep->ipv4 : ep->ipv6;
+	}
+	if (tell_quote(skb, s, &e) != PK_REASON_OK) {
 		s->pkt.action = PK_ACT_DROP;
+		return s->pkt.denied;
+	}
+	s->pkt.action = PK_ACT_TELL;
+	if (outside) {
+		s->pkt.target = skb->ifindex;
+		s->pkt.action = PK_ACT_BACK;
+	}
 	return s->pkt.denied;
 }

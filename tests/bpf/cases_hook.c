@@ -45,6 +45,17 @@ static void sent(const struct way *w, const char *what, struct pkt p, uint32_t s
 		node_expect(&e, w->hook, w->hook == NODE_TO ? slot : 0, &p, NULL);
 }
 
+/* At an uplink the node tells whoever is outside, as a router does. */
+static void sent_told(const struct way *w, const char *what, struct pkt p, enum pk_reason reason)
+{
+	struct expect e = { what, reason, 1, PK_INGRESS, w->hook == NODE_UP };
+
+	if (w->hook == NODE_FABRIC)
+		overlay_in_of(what, p, 1, reason);
+	else
+		node_expect(&e, w->hook, 0, &p, NULL);
+}
+
 static void sent_to_a(const struct way *w, const char *what, enum pk_reason reason)
 {
 	sent(w, what, packet(w, false, UDP(40000, 53)), 1, reason);
@@ -212,14 +223,14 @@ static void hops(const struct way *w)
 	p = packet(w, false, UDP(40000, 53));
 	p.b[22] = 1;
 	pkt_seal(&p);
-	sent(w, "its last hop", p, 1, PK_REASON_TTL);
+	sent_told(w, "its last hop", p, PK_REASON_TTL);
 	opened(1);
 	node_endpoint(1, &ep);
 	ep.mtu = 600;
 	node_endpoint_set(1, &ep);
 	p = packet(w, false, UDP(40000, 53));
 	pkt_longer(&p, 700);
-	sent(w, "longer than A's MTU", p, 1, PK_REASON_LENGTH);
+	sent_told(w, "longer than A's MTU", p, PK_REASON_LENGTH);
 }
 
 /* From B's address, which never comes from outside. */

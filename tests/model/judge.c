@@ -80,9 +80,11 @@ static int verdict_of(const struct step *s, const struct outcome *o)
 	}
 }
 
-static uint32_t target_of(const struct outcome *o)
+static uint32_t target_of(const struct step *s, const struct outcome *o)
 {
-	return o->where == GOES_TO_WORLD ? UPLINK : cast_device(o->to);
+	bool out = o->where == GOES_TO_WORLD || (o->where == GOES_BACK && s->hook == AT_UPLINK);
+
+	return out ? UPLINK : cast_device(o->to);
 }
 
 /* Zero has two spellings in a checksum that was wrong before. */
@@ -177,9 +179,9 @@ bool judge_deed(const struct step *s, const struct outcome *o, const struct deed
 			 o->dir ? "ingress" : "egress", o->also ? ", and its receiver's" : "");
 		return false;
 	}
-	if (d->guard->user && r->verdict == TC_REDIRECT && r->target != target_of(o)) {
+	if (d->guard->user && r->verdict == TC_REDIRECT && r->target != target_of(s, o)) {
 		snprintf(why, WHY, "%s: it went to device %u, not %u", d->guard->name, r->target,
-			 target_of(o));
+			 target_of(s, o));
 		return false;
 	}
 	if (r->verdict == TC_SHOT) {
