@@ -99,9 +99,9 @@ static __always_inline int pk_finish(struct __sk_buff *skb, struct pk_pkt *pkt, 
 	if (unlikely(reason || pkt->event))
 		pk_event_send(skb, pkt, reason);
 	if (unlikely(reason))
-		return pkt->action == PK_ACT_TELL || pkt->action == PK_ACT_BACK ?
-			       finish_act(skb, pkt) :
-			       TC_ACT_SHOT;
+		return pkt->action == PK_ACT_TELL || pkt->action == PK_ACT_BACK
+			       ? finish_act(skb, pkt)
+			       : TC_ACT_SHOT;
 	/* The receiver is counted before the redirect, which is silent where the target is gone. */
 	if (pkt->action == PK_ACT_PEER && pkt->peer_slot)
 		finish_count(pkt->peer_slot, PK_INGRESS, PK_REASON_OK, len);
