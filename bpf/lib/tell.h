@@ -15,7 +15,7 @@
 #define TELL6_LONG  128
 #define TELL6_SHORT 48
 
-/* Who tells whom, and by which MACs. */
+/* The ends of an error: its sender, its receiver, and whether that is outside of the node. */
 struct tell_ends {
 	union pk_addr from, to;
 	bool outside;
@@ -90,7 +90,7 @@ static __always_inline int tell_quote(struct __sk_buff *skb, struct pk_scratch *
 	return tell_send(skb, s, e, false, TELL6_SHORT);
 }
 
-/* The node tells whoever is outside, by its address there, else by the one that was asked. */
+/* Fills in the ends of an error to one outside: from the node's address there, else from the one that was asked. */
 static __always_inline void tell_outside(const struct __sk_buff *skb, const struct pk_pkt *pkt,
 					 struct tell_ends *e)
 {
