@@ -90,7 +90,10 @@ static __always_inline int tell_quote(struct __sk_buff *skb, struct pk_scratch *
 	return tell_send(skb, s, e, false, TELL6_SHORT);
 }
 
-/* Fills in the ends of an error to one outside: from the node's address there, else from the one that was asked. */
+/*
+ * Fills in the ends of an error to one outside: its sender is the node's address there, else the
+ * one that was asked.
+ */
 static __always_inline void tell_outside(const struct __sk_buff *skb, const struct pk_pkt *pkt,
 					 struct tell_ends *e)
 {
