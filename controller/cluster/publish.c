@@ -148,7 +148,7 @@ static void make_text(struct pk_publish *p, struct key *k)
 	const char *at = strstr(k->body, zero);
 	own_str text = { 0 };
 
-	p->number = pk_word_number_after(p->number);
+	p->number = k->number = pk_word_number_after(p->number);
 	pk_str_addn(&text, k->body, (size_t)(at - k->body));
 	pk_str_addf(&text, "\"number\":%llu", (unsigned long long)p->number);
 	pk_str_add(&text, at + strlen(zero));
@@ -335,8 +335,8 @@ void publish_take_shown(struct key *k)
 
 /*
  * Notes what the store has of a share of an earlier picketd's, the last answer's word until it is
- * taken. It is what that one wrote where our session holds it and its number, 0 for none, isn't
- * past the last one that was remembered.
+ * taken. It is what that one wrote last where our session holds it and it has the number, 0 for
+ * none, that was remembered of this key: a store that was restored may have an older one.
  */
 static void recall_shown(struct pk_publish *p, struct key *k, const struct pk_kv *kv,
 			 uint64_t number)
@@ -344,8 +344,7 @@ static void recall_shown(struct pk_publish *p, struct key *k, const struct pk_kv
 	if (!PK_MOVE(k->recalled, false) && !k->shown)
 		return;
 	free(PK_MOVE(k->shown, NULL));
-	if (number && number <= p->recalled_number && *p->session &&
-	    kv->holder == pk_kv_holder(p->session))
+	if (number && number == k->number && *p->session && kv->holder == pk_kv_holder(p->session))
 		k->shown = pk_strdup(kv->value);
 	publish_take_shown(k);
 	pk_timer_hurry(p->write, 0);

@@ -28,6 +28,7 @@ struct key {
 	size_t parts;	       /* parts of a share, kept at its first key */
 	size_t n_left;	       /* endpoints that the store's value had no room for */
 	uint64_t not_before_ms;
+	uint64_t number;  /* of its last text, an earlier picketd's too; 0: none is known */
 	uint64_t ends_ms; /* loop time at which a key that says "no endpoint" goes; 0: it stays */
 	UT_hash_handle hh;
 };
@@ -45,7 +46,7 @@ struct pk_publish {
 	bool may_not, is_out, contested;
 	bool refused; /* logged already that the report */
 	bool looked;  /* the store's keys were read once: before that none is taken for nobody's */
-	uint64_t number, recalled_number; /* of the last text, and of an earlier picketd's */
+	uint64_t number; /* of the last text, an earlier picketd's too */
 	uint64_t
 		shows_by_ms; /* loop time until which recalled keys wait for what the store shows */
 	unsigned int failures, session_failures;
@@ -54,7 +55,8 @@ struct pk_publish {
 
 /*
  * Write and read the file that keeps, over a restart, the session (else keys would wait for its
- * end), the keys' names, and the last number (the clock may be set back).
+ * end), the keys' names, the number of each key's last text, and the last number of all (the clock
+ * may be set back).
  */
 void publish_remember(struct pk_publish *p);
 void publish_recall(struct pk_publish *p);

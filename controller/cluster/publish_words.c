@@ -40,6 +40,10 @@ void publish_remember(struct pk_publish *p)
 	for (const struct key *k = p->keys; k; k = k->hh.next)
 		pk_jw_string(&w, NULL, k->name);
 	pk_jw_close(&w, ']');
+	pk_jw_open(&w, "numbers", '['); /* of the keys, in their order */
+	for (const struct key *k = p->keys; k; k = k->hh.next)
+		pk_jw_uint(&w, NULL, k->number);
+	pk_jw_close(&w, ']');
 	pk_jw_close(&w, '}');
 	pk_writer_file(p->args.writer, p->path, text.text, text.len);
 }
@@ -50,17 +54,36 @@ bool publish_is_report(const char *name)
 }
 
 /* The node's word isn't awaited: that it is written shows that the session lives and is ours. */
-static void recall_key(struct pk_publish *p, const char *name)
+static void recall_key(struct pk_publish *p, const char *name, const struct pk_json *number)
 {
-	struct key *k = publish_key(p, name);
+	struct key *k;
+	int64_t n;
 
+	if (p->args.reports && publish_is_report(name))
+		return;
+	k = publish_key(p, name);
+	if (pk_json_int(number, 0, PK_WORD_NUMBER_MAX, &n) == 0)
+		k->number = (uint64_t)n;
 	k->known = true;
 	k->recalled = !p->args.alone && pk_share_key_is_of(name, p->node);
 }
 
+/* Recalls the keys. Where the release before wrote the file their numbers lack. */
+static void recall_keys(struct pk_publish *p, const struct pk_json *root)
+{
+	const struct pk_json *keys = pk_json_get(root, "keys");
+	const struct pk_json *numbers = pk_json_get(root, "numbers");
+	const struct pk_json *number = numbers ? pk_json_first(numbers) : NULL;
+
+	for (const struct pk_json *v = keys ? pk_json_first(keys) : NULL; v; v = pk_json_next(v)) {
+		if (pk_json_string(v))
+			recall_key(p, pk_json_string(v), number);
+		number = number ? pk_json_next(number) : NULL;
+	}
+}
+
 void publish_recall(struct pk_publish *p)
 {
-	const struct pk_json *keys;
 	own_mem char *text = NULL;
 	own_json *doc = NULL;
 	const char *session;
@@ -75,11 +98,8 @@ void publish_recall(struct pk_publish *p)
 		snprintf(p->session, sizeof(p->session), "%s", session);
 	if (pk_json_int(pk_json_get(pk_json_root(doc), "number"), 0, PK_WORD_NUMBER_MAX, &number) ==
 	    0)
-		p->number = p->recalled_number = (uint64_t)number;
-	keys = pk_json_get(pk_json_root(doc), "keys");
-	for (const struct pk_json *v = keys ? pk_json_first(keys) : NULL; v; v = pk_json_next(v))
-		if (pk_json_string(v) && !(p->args.reports && publish_is_report(pk_json_string(v))))
-			recall_key(p, pk_json_string(v));
+		p->number = (uint64_t)number;
+	recall_keys(p, pk_json_root(doc));
 }
 
 /* Has a key written where it says something else than before. */

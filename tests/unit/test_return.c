@@ -368,13 +368,15 @@ static void show_shares(struct node *n, size_t nr)
 				  .held = true,
 				  .holder = pk_kv_holder(n->publish->session) };
 
-	n->publish->recalled_number = 1;
 	n->publish->shows_by_ms = servers.loop->now + 2000;
 	for (size_t i = 2; i < KEYS; i++) {
 		own_str key = { 0 };
+		struct key *k;
 
 		pk_str_addf(&key, "tenants/t%zu/n%zu", i, nr);
-		publish_key(n->publish, key.text)->recalled = true;
+		k = publish_key(n->publish, key.text);
+		k->recalled = true;
+		k->number = 1;
 		pk_publish_seen(n->publish, key.text, &kv);
 	}
 }
