@@ -79,7 +79,7 @@ static void source_reason(struct pk_reasons *r, const char *name, const struct p
 
 	if (!s || s->state == PK_SOURCE_OK)
 		return;
-	if (s->state == PK_SOURCE_STARTING && !s->errors) {
+	if (s->state == PK_SOURCE_STARTING && !s->failures) {
 		silent_reason(r, name, s);
 		return;
 	}

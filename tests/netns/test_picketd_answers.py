@@ -87,6 +87,18 @@ def test_a_leader_that_goes_is_said_while_a_question_waits(node, nomad, consul):
         wait_for(lambda: node.source(name)["state"] == "ok", "the new leader", 60)
 
 
+def test_a_leader_that_comes_before_the_first_answer(node, consul):
+    """What its lack had as a reason is none any more, though nothing was answered yet."""
+    consul.later = {"/v1/kv/": 600}
+    consul.leader = False
+    node.start_picketd({"nomad": None, "consul": {"address": consul.address}})
+    wait_for(lambda: "no leader" in str(node.reasons("consul")), "the leader's lack, said", 40)
+    consul.leader = True
+    reason = wait_for(lambda: [r for r in node.reasons("consul") if "no leader" not in r["text"]], "another reason", 40)[0]
+    assert "has not answered since it was asked first" in reason["text"], reason
+    consul.later = {}
+
+
 def test_a_token_that_is_replaced_while_there_is_no_leader(node, consul, monkeypatch):
     """What waits was asked by the one before: it is asked anew once there is a leader, and not at the end of its wait."""
     monkeypatch.setenv("CONSUL_HTTP_TOKEN", "x")
