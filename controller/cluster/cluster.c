@@ -208,8 +208,12 @@ static int check_gone(const struct pk_cluster *c, const struct pk_cluster_gone *
 struct pk_removal *pk_cluster_remove(const struct pk_cluster *c, const struct pk_cluster_gone *gone,
 				     pk_removal_fn *fn, void *arg, struct pk_err *err)
 {
+	const struct pk_config *config = c->args.config;
+	const struct pk_service *service =
+		pk_config_is_vars(config) ? &config->nomad : &config->consul;
 	const struct pk_removal_args args = { .store = c->args.store,
 					      .node = gone->name,
+					      .addresses = pk_service_addresses(service),
 					      .claims = pk_believed_judged(c->believed) };
 
 	if (check_gone(c, gone, err) < 0)
@@ -221,7 +225,8 @@ struct pk_reports *pk_cluster_reports(const struct pk_cluster *c, pk_reports_fn 
 {
 	if (pk_cluster_source(c)->state != PK_SOURCE_OK)
 		return NULL;
-	return pk_reports_ask(c->args.store, fn, arg);
+	return pk_reports_ask(c->args.store, pk_keys_watch_source(c->nodes->watch)->errors, fn,
+			      arg);
 }
 
 const char *pk_cluster_node(const struct pk_cluster *c)

@@ -30,7 +30,9 @@ struct pk_removal {
 	struct pk_store_call *call;
 	struct steps steps, claims; /* those that are done in their order; those that come last */
 	size_t at, listed;	    /* the step and the folder that are under way */
-	bool leaves[TOLD];	    /* folders of which some may be left */
+	unsigned int addresses;
+	unsigned int turn, silent; /* questions without an answer: all, and those in a row */
+	bool leaves[TOLD];	   /* folders of which some may be left */
 	struct pk_str left;
 	struct pk_removed removed;
 	pk_removal_fn *fn;
@@ -73,6 +75,18 @@ static void add(struct steps *to, struct step step)
 
 static void next(struct pk_removal *r);
 
+/* Returns whether what got no answer is to be asked again, of another address. */
+static bool goes_elsewhere(struct pk_removal *r, const struct pk_store_answer *answer)
+{
+	const bool silent = answer->why && answer->fault == PK_FAULT_SILENT;
+
+	r->turn += silent;
+	if (silent && ++r->silent < r->addresses)
+		return true;
+	r->silent = 0;
+	return false;
+}
+
 /*
  * Notes that not all that the node told below a folder goes: the token may not list or delete it
  * (why is NULL), or there is no list of it. That harms nobody, and a cluster may have said
@@ -112,6 +126,10 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 	const size_t told = told_in(s->key);
 
 	r->call = NULL;
+	if (goes_elsewhere(r, answer)) {
+		next(r);
+		return;
+	}
 	if (answer->refused && told < TOLD) {
 		leave(r, told, NULL);
 	} else if (answer->why) {
@@ -140,9 +158,11 @@ static void next(struct pk_removal *r)
 		return;
 	}
 	pk_str_addf(&key, "%s%s", r->store->prefix, s->key);
-	write = (struct pk_store_write){
-		.key = key.text, .value = s->body, .compares = s->body, .modified = s->modified
-	};
+	write = (struct pk_store_write){ .key = key.text,
+					 .value = s->body,
+					 .compares = s->body,
+					 .modified = s->modified,
+					 .turn = r->turn };
 	r->call = pk_store_write(r->store, &write, on_written, r, &err);
 	if (!r->call)
 		end(r, err.text);
@@ -196,7 +216,8 @@ static int ask(struct pk_removal *r, struct pk_err *err)
 				       .leaders = true,
 				       .told_by = r->node,
 				       .cap = NAMES_MAX,
-				       .timeout_ms = TIMEOUT_MS };
+				       .timeout_ms = TIMEOUT_MS,
+				       .turn = r->turn };
 	own_str prefix = { 0 };
 
 	pk_str_addf(&prefix, "%s%s", r->store->prefix, folders[r->listed]);
@@ -229,8 +250,14 @@ static void add_told(struct pk_removal *r, const struct pk_store_answer *answer)
 static void on_names(void *arg, const struct pk_store_answer *answer)
 {
 	struct pk_removal *r = arg;
+	struct pk_err err = { 0 };
 
 	r->call = NULL;
+	if (goes_elsewhere(r, answer)) {
+		if (ask(r, &err) < 0)
+			end(r, err.text);
+		return;
+	}
 	if (r->listed < TOLD) {
 		add_told(r, answer);
 		return;
@@ -252,7 +279,11 @@ struct pk_removal *pk_removal_start(const struct pk_removal_args *args, pk_remov
 	struct pk_removal *r = pk_alloc(sizeof(*r));
 
 	*r = (struct pk_removal){
-		.store = args->store, .node = pk_strdup(args->node), .fn = fn, .arg = arg
+		.store = args->store,
+		.node = pk_strdup(args->node),
+		.addresses = args->addresses,
+		.fn = fn,
+		.arg = arg,
 	};
 	note_claims(r, args->claims);
 	if (ask(r, err) == 0)

@@ -13,6 +13,7 @@ struct pk_removal;
 struct pk_removal_args {
 	struct pk_store *store; /* outlives it */
 	const char *node;	/* as the last part of a key */
+	unsigned int addresses; /* of the store: what one leaves unanswered the next is asked */
 	/* The claims of all nodes; those of this node are copied. */
 	const struct pk_block_claims *claims;
 };

@@ -29,11 +29,13 @@ static void on_answer(void *arg, const struct pk_store_answer *answer)
 	free(r);
 }
 
-struct pk_reports *pk_reports_ask(struct pk_store *store, pk_reports_fn *fn, void *arg)
+struct pk_reports *pk_reports_ask(struct pk_store *store, unsigned int turn, pk_reports_fn *fn,
+				  void *arg)
 {
 	struct pk_store_question q = { .budget = { NODES_MAX, TEXT_MAX },
 				       .cap = TEXT_MAX * 2,
-				       .timeout_ms = TIMEOUT_MS };
+				       .timeout_ms = TIMEOUT_MS,
+				       .turn = turn };
 	struct pk_reports *r = pk_alloc(sizeof(*r));
 	own_str prefix = { 0 };
 

@@ -9,8 +9,12 @@ struct pk_reports;
 
 /* Is called once. kvs has no keys where the store didn't answer; it is good until fn returns. */
 typedef void pk_reports_fn(void *arg, const struct pk_kvs *kvs);
-/* Returns NULL where the store can't be asked. */
-struct pk_reports *pk_reports_ask(struct pk_store *store, pk_reports_fn *fn, void *arg);
+/*
+ * turn: how many answers of the store failed, which says whom to ask. Returns NULL where the store
+ * can't be asked.
+ */
+struct pk_reports *pk_reports_ask(struct pk_store *store, unsigned int turn, pk_reports_fn *fn,
+				  void *arg);
 void pk_reports_cancel(struct pk_reports *reports);
 
 /* A node's report on the operator's documents. */

@@ -19,6 +19,7 @@ struct pk_consul_strays {
 	struct pk_store_call *call;
 	char *prefix;
 	bool tenants; /* the second question, for the keys below tenants/, is under way */
+	unsigned int failures;
 	size_t n;
 	struct pk_str found;
 	char *text; /* what the last whole look found */
@@ -75,6 +76,7 @@ static void on_names(void *arg, const struct pk_store_answer *answer)
 
 	s->call = NULL;
 	if (answer->why) { /* the watches report what is wrong with the store */
+		s->failures++;
 		pk_timer_set(s->timer, EACH_MS + pk_backoff_ms(0));
 		return;
 	}
@@ -92,7 +94,8 @@ static void ask(void *arg)
 	struct pk_consul_strays *s = arg;
 	struct pk_store_question q = { .what = PK_STORE_FOLDER,
 				       .cap = BODY_MAX,
-				       .timeout_ms = TIMEOUT_MS };
+				       .timeout_ms = TIMEOUT_MS,
+				       .turn = s->failures };
 	own_str prefix = { 0 };
 
 	pk_str_addf(&prefix, "%s%s", s->prefix, s->tenants ? "tenants/" : "");

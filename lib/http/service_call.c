@@ -192,12 +192,19 @@ static int token_of(const struct pk_service *s, char token[PK_SERVICE_TOKEN + 1]
 	return 0;
 }
 
-unsigned int pk_service_turn(const struct pk_service *s, unsigned int turn)
+unsigned int pk_service_addresses(const struct pk_service *s)
 {
 	unsigned int n = 0;
 
 	while (n < PK_SERVICE_ADDRESSES && *s->address[n])
 		n++;
+	return n;
+}
+
+unsigned int pk_service_turn(const struct pk_service *s, unsigned int turn)
+{
+	unsigned int n = pk_service_addresses(s);
+
 	return n ? turn % n : 0;
 }
 

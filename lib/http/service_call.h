@@ -55,6 +55,8 @@ void pk_service_token_from(struct pk_service *service, const char *name, pk_serv
 int pk_service_consul(struct pk_service *service, pk_service_env_fn *env, struct pk_err *err);
 int pk_service_nomad(struct pk_service *service, pk_service_env_fn *env, struct pk_err *err);
 
+/* Returns how many addresses it has. */
+unsigned int pk_service_addresses(const struct pk_service *service);
 /* Returns the number of the address whose turn it is, by an asker's count of failed answers. */
 unsigned int pk_service_turn(const struct pk_service *service, unsigned int turn);
 

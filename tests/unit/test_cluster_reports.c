@@ -54,6 +54,32 @@ static void test_no_session(void **state)
 #define REFUSED                                                                                    \
 	"{\"source\":\"consul/operator\",\"path\":\"p\",\"state\":\"refused\",\"why\":\"x\"}"
 
+static struct pk_store_call *asks(struct pk_store *store, const struct pk_store_question *q,
+				  pk_store_fn *fn, void *arg, struct pk_err *err)
+{
+	(void)fn, (void)arg, (void)err;
+	assert_string_equal(q->prefix, "p/status/nodes/");
+	assert_int_equal(q->turn, 3);
+	return (struct pk_store_call *)store;
+}
+
+static void cancels(struct pk_store_call *call)
+{
+	(void)call;
+}
+
+/* Whoever asks for reports asks the address that answers others. */
+static void test_whom_reports_are_asked_of(void **state)
+{
+	static const struct pk_store_ops ops = { .ask = asks, .cancel = cancels };
+	struct pk_store store = { &ops, (char[]){ "p/" } };
+	struct pk_reports *r = pk_reports_ask(&store, 3, NULL, NULL);
+
+	(void)state;
+	assert_non_null(r);
+	pk_reports_cancel(r);
+}
+
 /* The newest set of whoever lacks nothing of it is what stands in Consul, as far as is known. */
 static void test_reports(void **state)
 {
@@ -112,6 +138,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_session),
+		cmocka_unit_test(test_whom_reports_are_asked_of),
 		cmocka_unit_test(test_reports),
 	};
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/sources/consul_strays.h"
 #include "controller/sources/consul_watch.h"
 #include "own.h"
 #include "tests/unit/virtual_loop.h"
@@ -411,6 +412,25 @@ static void test_an_offer_takes_what_was_read(void **state)
 	pk_docs_ahead_free(ahead);
 }
 
+/* An address that doesn't answer is asked for stray keys once: the next look asks the next one. */
+static void test_whom_stray_keys_are_asked_of(void **state)
+{
+	static const struct pk_store_answer none = { .why = "timeout" };
+	struct pk_consul_strays *strays;
+
+	(void)state;
+	pk_consul_free(PK_MOVE(f.watch, NULL));
+	strays =
+		pk_consul_strays_new(&(struct pk_consul_args){ .loop = f.loop, .store = &f.store });
+	for (unsigned int i = 0; i < 3; i++) {
+		pass(f.loop, 120000);
+		assert_non_null(f.fn);
+		assert_int_equal(f.asked.turn, i);
+		PK_MOVE(f.fn, NULL)(f.arg, &none);
+	}
+	pk_consul_strays_free(strays);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -423,6 +443,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_loss_after_a_start_that_knew_all, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_an_offer_takes_what_was_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whom_stray_keys_are_asked_of, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,9 @@
 #include "controller/cluster/removal.h"
 #include "own.h"
 
-#define PREFIX "p/"
-#define KEYS   10
+#define PREFIX	  "p/"
+#define KEYS	  10
+#define ADDRESSES 3 /* of the store */
 
 /* A store in which calls are answered one after the other. */
 struct pk_store_call {
@@ -21,6 +22,7 @@ struct pk_store_call {
 	void *arg;
 	char *prefix; /* of a question */
 	char *key, *value;
+	unsigned int turn;
 };
 
 static struct {
@@ -30,6 +32,8 @@ static struct {
 	const char *forbidden;	/* what it may not write below */
 	const char *unread;	/* the list of that folder fails */
 	const char *broken;	/* the store fails the write of that key */
+	unsigned int answers;	/* the address that answers; ADDRESSES: none does */
+	unsigned int asked;	/* of whichever */
 	struct pk_store_call *call;
 	struct pk_str did; /* what was written, in order */
 } s;
@@ -55,6 +59,7 @@ static struct pk_store_call *ask(struct pk_store *store, const struct pk_store_q
 	assert_true(q->what == PK_STORE_NAMES && q->leaders);
 	assert_string_equal(q->told_by, "two");
 	begin_call(fn, arg)->prefix = pk_strdup(q->prefix);
+	s.call->turn = q->turn;
 	return s.call;
 }
 
@@ -65,6 +70,7 @@ static struct pk_store_call *write_key(struct pk_store *store, const struct pk_s
 	assert_true(w->compares == (w->value != NULL));
 	begin_call(fn, arg)->key = pk_strdup(w->key + strlen(PREFIX));
 	s.call->value = w->value ? pk_strdup(w->value) : NULL;
+	s.call->turn = w->turn;
 	return s.call;
 }
 
@@ -104,9 +110,11 @@ static void answer_question(const struct pk_store_call *c)
 	answer.filtered = is_below(c->prefix + strlen(PREFIX), s.filtered);
 	if (is_below(c->prefix + strlen(PREFIX), s.unlisted)) {
 		answer.why = "403";
+		answer.fault = PK_FAULT_ANSWER;
 		answer.refused = true;
 	} else if (is_below(c->prefix + strlen(PREFIX), s.unread)) {
 		answer.why = "more than 64 MiB";
+		answer.fault = PK_FAULT_ANSWER;
 	}
 	c->fn(c->arg, &answer);
 	for (size_t i = 0; i < kvs.n; i++)
@@ -115,12 +123,13 @@ static void answer_question(const struct pk_store_call *c)
 
 static void answer_write(const struct pk_store_call *c)
 {
-	struct pk_store_answer answer = { .done = true };
+	struct pk_store_answer answer = { .done = true, .fault = PK_FAULT_ANSWER };
 
 	if (is_below(c->key, s.forbidden)) {
-		answer = (struct pk_store_answer){ .why = "403", .refused = true };
+		answer.why = "403";
+		answer.refused = true;
 	} else if (is_below(c->key, s.broken)) {
-		answer = (struct pk_store_answer){ .why = "500" };
+		answer.why = "500";
 	} else {
 		pk_str_addf(&s.did, "%s%s ", c->key, c->value ? "=" : "");
 		for (size_t i = 0; i < KEYS; i++)
@@ -128,6 +137,19 @@ static void answer_write(const struct pk_store_call *c)
 				s.keys[i] = NULL;
 	}
 	c->fn(c->arg, &answer);
+}
+
+static void answer_call(const struct pk_store_call *c)
+{
+	static const struct pk_store_answer none = { .why = "timeout", .fault = PK_FAULT_SILENT };
+
+	s.asked++;
+	if (c->turn % ADDRESSES != s.answers)
+		c->fn(c->arg, &none);
+	else if (c->prefix)
+		answer_question(c);
+	else
+		answer_write(c);
 }
 
 static char prefix[] = PREFIX;
@@ -156,17 +178,16 @@ static void run(void)
 					 { .key = "blocks/3", .word = &rests, .modified = 3 },
 					 { .key = "blocks/4", .word = &two } };
 	const struct pk_block_claims claims = { list, PK_ARRAY_LEN(list) };
-	const struct pk_removal_args args = { .store = &store, .node = "two", .claims = &claims };
+	const struct pk_removal_args args = {
+		.store = &store, .node = "two", .addresses = ADDRESSES, .claims = &claims
+	};
 
 	pk_str_reset(&s.did);
 	assert_non_null(pk_removal_start(&args, on_end, NULL, NULL));
 	while (s.call) {
 		struct pk_store_call *c = PK_MOVE(s.call, NULL);
 
-		if (c->prefix)
-			answer_question(c);
-		else
-			answer_write(c);
+		answer_call(c);
 		call_free(c);
 	}
 }
@@ -283,6 +304,23 @@ static void test_a_list_that_fails(void **state)
 	assert_string_equal(ended.why, "more than 64 MiB");
 }
 
+/* What one address leaves unanswered the next is asked, each once; who answered is asked on. */
+static void test_an_address_that_is_silent(void **state)
+{
+	(void)state;
+	s.answers = 2;
+	run();
+	assert_null(ended.why);
+	assert_string_equal(left, "");
+	assert_string_equal(s.did.text, TOLD WORDS "blocks/2= ");
+	assert_int_equal(s.asked, 2 + 3 + 7);
+	s.answers = ADDRESSES;
+	s.asked = 0;
+	run();
+	assert_string_equal(ended.why, "timeout");
+	assert_int_equal(s.asked, 3 * ADDRESSES);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -290,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_store_that_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_token_that_may_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_list_that_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_address_that_is_silent, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
