@@ -438,6 +438,19 @@ static __always_inline int guard_fragment_to(struct __sk_buff *skb, struct pk_sc
 }
 
 /*
+ * Returns whether a denied packet's sender outside may be told: not about what may be an error (RFC
+ * 1122 3.2.2), nor where the error would go to a group. A packet that was merged isn't told of: its
+ * checksum is left to the device, which would write it into the error; its sender sends a single
+ * segment again.
+ */
+static __always_inline bool guard_tells_outside(const struct __sk_buff *skb,
+						const struct pk_pkt *pkt)
+{
+	return !(pkt->flags & PK_PKT_ICMP_OTHER) && !(pkt->smac[0] & 1) && !skb->gso_size &&
+	       !overlay_came(skb, pkt);
+}
+
+/*
  * Returns whether the sender of a denied packet is told by an ICMP error. Senders of errors and
  * strangers aren't, nor is anybody for a fragment behind the first (RFC 1812 4.3.2.7).
  */
@@ -445,7 +458,7 @@ static __always_inline bool guard_tells(const struct __sk_buff *skb, const struc
 {
 	if (likely(!pkt->denied) || pkt->flags & (PK_PKT_ICMP_ERROR | PK_PKT_LATER))
 		return false;
-	return pkt->dir == PK_EGRESS || (!overlay_came(skb, pkt) && !skb->vlan_present);
+	return pkt->dir == PK_EGRESS || guard_tells_outside(skb, pkt);
 }
 
 static __always_inline int guard_answer(struct __sk_buff *skb, struct pk_scratch *s)

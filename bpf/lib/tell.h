@@ -112,9 +112,21 @@ static __always_inline void tell_outside(const struct __sk_buff *skb, const stru
 }
 
 /*
- * Returns the reason of the denial; the packet has become the error, or is dropped. Strangers share
- * a bucket of the node's, so that none takes an endpoint's answers.
+ * Takes what an error to one outside costs: none, one or two tokens of the node's own bucket, by
+ * chance. Who counts the errors that he gets himself would else learn which forged packets cost
+ * one, and so the ports of masqueraded flows (CVE-2020-25705). Half of the tokens are for those who
+ * are told of an MTU.
  */
+static __always_inline bool tell_may_outside(const struct pk_pkt *pkt)
+{
+	__u32 keep = pkt->denied == PK_REASON_TTL ? PK_ANSWERS_PER_S : 1;
+	struct pk_bucket *b = bucket_of(0);
+
+	return b && pk_bucket_take(&b->tokens[PK_BUCKET_ANSWERS], PK_ANSWERS_PER_S,
+				   2 * PK_ANSWERS_PER_S, bpf_get_prandom_u32() % 3, keep);
+}
+
+/* Returns the reason of the denial; the packet has become the error, or is dropped. */
 static __always_inline int pk_tell(struct __sk_buff *skb, struct pk_scratch *s)
 {
 	bool outside = s->pkt.dir == PK_INGRESS;
@@ -123,7 +135,7 @@ static __always_inline int pk_tell(struct __sk_buff *skb, struct pk_scratch *s)
 	struct tell_ends e = {};
 
 	s->pkt.action = PK_ACT_DROP;
-	if (!ep || !bucket_answer(outside ? 0 : slot))
+	if (!ep || !(outside ? tell_may_outside(&s->pkt) : bucket_answer(slot)))
 		return s->pkt.denied;
 	if (outside) {
 		tell_outside(skb, &s->pkt, &e);

@@ -233,6 +233,30 @@ static void hops(const struct way *w)
 	sent_told(w, "longer than A's MTU", p, PK_REASON_LENGTH);
 }
 
+/* Who is outside is told out of a bucket of the node's, and not where a group would hear it. */
+static void told_outside(const struct way *w)
+{
+	struct pkt last = packet(w, false, UDP(40000, 53)), longer = last;
+	struct pk_endpoint ep;
+
+	opened(1);
+	node_endpoint(1, &ep);
+	ep.mtu = 600;
+	node_endpoint_set(1, &ep);
+	last.b[22] = 1;
+	pkt_seal(&last);
+	pkt_longer(&longer, 700);
+	last.b[6] |= 1;
+	sent(w, "its last hop, from a group's MAC", last, 1, PK_REASON_TTL);
+	last.b[6] &= 0xfe;
+	node_bucket_set(0, PK_BUCKET_ANSWERS, 150, 0);
+	sent(w, "half of the bucket isn't for a last hop", last, 1, PK_REASON_TTL);
+	sent_told(w, "but for who is told of an MTU", longer, PK_REASON_LENGTH);
+	node_bucket_set(0, PK_BUCKET_ANSWERS, 0, NODE_AHEAD);
+	sent(w, "the bucket is empty", longer, 1, PK_REASON_LENGTH);
+	check("A's own is as it was", !node_bucket(1, PK_BUCKET_ANSWERS));
+}
+
 /* From B's address, which never comes from outside. */
 static void from_b(const struct way *w, bool v6)
 {
@@ -308,6 +332,8 @@ void cases_hook(void)
 		full(&ways[i]);
 		if (ways[i].hook != NODE_TO)
 			hops(&ways[i]);
+		if (ways[i].hook == NODE_UP)
+			told_outside(&ways[i]);
 		from_b(&ways[i], false);
 		from_b(&ways[i], true);
 		if (ways[i].hook != NODE_TO)

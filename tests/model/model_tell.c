@@ -53,7 +53,10 @@ static void tell_v6(struct walk *k, uint32_t mtu, uint32_t quote)
 	frame_seal(&k->o->out, &s);
 }
 
-/* Errors aren't told of, nor fragments behind the first. */
+/*
+ * Errors aren't told of, nor fragments behind the first; who is outside not of what may be an error,
+ * of merged packets, nor where a group would hear it.
+ */
 void tell(struct walk *k, uint32_t mtu)
 {
 	bool v4 = k->seen.kind == KIND_V4;
@@ -62,6 +65,8 @@ void tell(struct walk *k, uint32_t mtu)
 	if (k->seen.l3_len >= full)
 		quote = full;
 	if (k->seen.error || k->seen.later || k->frame->len < L3 + quote)
+		return;
+	if (!k->out && (k->seen.other || k->seen.smac[0] & 1 || k->step->beside.gso))
 		return;
 	answer_back(k);
 	if (!k->out)
