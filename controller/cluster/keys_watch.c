@@ -129,7 +129,7 @@ static void ask(void *arg)
 					     .budget = w->args.budget,
 					     .cap = news ? NEWS_MAX : w->args.cap,
 					     .timeout_ms = PK_KV_WAIT_MS,
-					     .turn = w->source.errors };
+					     .turn = w->source.turn };
 	struct pk_err err = { 0 };
 
 	pk_kv_wait_begin(&w->wait, w->args.many && !news ? 0 : w->index, w->hasty,

@@ -123,7 +123,7 @@ static void ask(void *arg)
 	struct pk_service_call call = { .service = w->args.service,
 					.header =
 						w->args.nomad ? "X-Nomad-Token" : "X-Consul-Token",
-					.turn = w->source.errors,
+					.turn = w->source.turn,
 					.timeout_ms = TIMEOUT_MS,
 					.cap = BODY_MAX,
 					.sink = on_bytes };

@@ -59,7 +59,7 @@ void consul_query(struct pk_consul *c, bool waits, pk_store_fn *fn)
 		.budget = c->tenant_name ? tenant : operators,
 		.cap = c->tenant_name ? PK_TENANT_BODY_MAX : PK_CONSUL_BODY_MAX,
 		.timeout_ms = waits ? PK_KV_WAIT_MS : CONFIRM_MS,
-		.turn = c->source.errors,
+		.turn = c->source.turn,
 	};
 	struct pk_err err = { 0 };
 

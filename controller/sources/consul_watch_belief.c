@@ -214,7 +214,7 @@ static void check_token(struct pk_consul *c)
 {
 	struct pk_err err = { 0 };
 
-	consul_begun(c, pk_store_check(c->args.store, c->source.errors, on_token, c, &err), &err);
+	consul_begun(c, pk_store_check(c->args.store, c->source.turn, on_token, c, &err), &err);
 }
 
 /* Returns whether the token may not see all documents: a hidden one looks like one that is gone. */
@@ -431,9 +431,9 @@ void consul_ask_history(struct pk_consul *c)
 	struct pk_err err = { 0 };
 
 	c->waits = false;
-	consul_begun(
-		c, pk_store_index(c->args.store, c->prefix, c->source.errors, on_history, c, &err),
-		&err);
+	consul_begun(c,
+		     pk_store_index(c->args.store, c->prefix, c->source.turn, on_history, c, &err),
+		     &err);
 }
 
 bool pk_consul_release(struct pk_consul *c)

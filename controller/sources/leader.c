@@ -11,7 +11,9 @@
 #define EACH_MS	   5000
 #define TIMEOUT_MS 10000 /* servers hold the question for seconds, waiting for a leader */
 #define ANSWER_MAX 4096
-#define SILENT_MAX 2 /* unanswered questions in a row until an address is given up */
+/* Unanswered questions in a row until an address is given up, and until it is once more. */
+#define SILENT_FIRST 2
+#define SILENT_AGAIN 4
 
 /* A question, and whom it was asked. */
 struct probe {
@@ -20,12 +22,18 @@ struct probe {
 	unsigned int address;
 };
 
+/* What an address has left unanswered since it answered last. */
+struct silence {
+	unsigned int n; /* questions in a row, since it was given up */
+	bool given_up;
+};
+
 struct pk_leader {
 	struct pk_leader_args args;
 	struct pk_timer *timer;
 	struct probe word;  /* for who leads */
 	struct probe other; /* for whether another address answers; its word doesn't count */
-	unsigned char silent[PK_SERVICE_ADDRESSES]; /* unanswered questions in a row */
+	struct silence silent[PK_SERVICE_ADDRESSES];
 	unsigned int errors, turn;
 	bool is_lost;
 };
@@ -47,22 +55,25 @@ static void again(struct pk_leader *l)
 
 /*
  * Counts what an address leaves unanswered, and gives up what waits there: a server that is frozen,
- * or whose machine died, says no more that its connection is over.
+ * or whose machine died, says no more that its connection is over. One that is merely slow is asked
+ * for all that there is no more often than by waits that run out.
  */
 static void count_silence(struct pk_leader *l, unsigned int address,
 			  const struct pk_http_reply *reply)
 {
 	const char *server = l->args.service->address[address];
+	struct silence *s = &l->silent[address];
 
-	if (pk_http_fault(reply) != PK_FAULT_SILENT) {
-		l->silent[address] = 0;
+	if (!reply->late) {
+		*s = (struct silence){ 0 };
 		return;
 	}
-	if (++l->silent[address] < SILENT_MAX)
+	if (++s->n < (s->given_up ? SILENT_AGAIN : SILENT_FIRST))
 		return;
-	l->silent[address] = 0;
-	log_warn("op=service server=\"%s\" err=\"%s\" what waits there is asked elsewhere", server,
-		 reply->error);
+	if (!s->given_up)
+		log_warn("op=service server=\"%s\" err=\"%s\" what waits there is asked for anew",
+			 server, reply->error);
+	*s = (struct silence){ .given_up = true };
 	pk_http_give_up(l->args.http, server, "two questions in a row got no answer");
 }
 
@@ -110,7 +121,7 @@ static void start(struct pk_leader *l, struct probe *p, unsigned int turn, pk_ht
 static unsigned int other_turn(struct pk_leader *l)
 {
 	for (unsigned int i = 0; i < PK_SERVICE_ADDRESSES; i++)
-		if (l->silent[i] && i != l->word.address)
+		if (l->silent[i].n && i != l->word.address)
 			return i;
 	l->turn++;
 	if (pk_service_turn(l->args.service, l->turn) == l->word.address)

@@ -211,7 +211,7 @@ static struct pk_http_call *start(struct pk_nomad *n, struct pk_service_call *ca
 {
 	call->service = &n->config->nomad;
 	call->header = "X-Nomad-Token";
-	call->turn = n->source.errors;
+	call->turn = n->source.turn;
 	return pk_service_start(n->http, call, fn, arg, err);
 }
 

@@ -25,7 +25,7 @@ void pk_source_good(struct pk_source *s)
 	clock_gettime(CLOCK_REALTIME, &s->contact);
 }
 
-void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *why)
+static void turn_stale(struct pk_source *s, enum pk_source_fault fault, const char *why)
 {
 	s->fault = fault;
 	if (s->state == PK_SOURCE_OK)
@@ -36,11 +36,18 @@ void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *
 	snprintf(s->last_error, sizeof(s->last_error), "%s", why);
 }
 
+void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *why)
+{
+	s->turn++;
+	turn_stale(s, fault, why);
+}
+
 bool pk_source_note_outage(struct pk_source *s)
 {
 	if (!s->outage || s->failures)
 		return false;
-	pk_source_bad(s, PK_FAULT_ANSWER, s->outage);
+	/* The question goes on where it is: no answer failed, so it isn't the next address's turn. */
+	turn_stale(s, PK_FAULT_ANSWER, s->outage);
 	s->unserved = true;
 	return true;
 }

@@ -25,6 +25,7 @@ struct pk_source {
 	struct timespec contact;    /* CLOCK_REALTIME of the last good answer; 0 = never */
 	uint64_t index;
 	unsigned int errors;   /* failures since start */
+	unsigned int turn;     /* failures of answers: which of several addresses is asked */
 	unsigned int failures; /* failures in a row */
 	uint64_t since;	       /* when it was asked first, in seconds of pk_boot_seconds */
 	const char *outage;    /* said since the last answer: why nobody answers; or NULL */

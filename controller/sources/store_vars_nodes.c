@@ -158,7 +158,7 @@ static void ask_nodes(void *arg)
 	own_str path = { 0 };
 	struct pk_service_call call = { .cap = NODES_MAX,
 					.sink = on_bytes,
-					.turn = v->nodes_source.errors,
+					.turn = v->nodes_source.turn,
 					.timeout_ms = VARS_TIMEOUT_MS };
 
 	drop(&v->heard);

@@ -121,7 +121,8 @@ struct vars_store {
 	bool went_back;	   /* the list shows that the store is older than it was */
 	bool fresh, waits; /* fresh: the next list is not to wait; waits: this one waits */
 	bool knows_nodes;
-	unsigned int failures;
+	unsigned int failures; /* in a row */
+	unsigned int turn;     /* failures ever, which choose the address */
 	char *reading; /* the key that is being read */
 };
 

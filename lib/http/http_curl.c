@@ -50,6 +50,7 @@ void pk_curl_take(struct pk_curl_call *c, CURLcode result, struct pk_curl_answer
 	*reply = (struct pk_http_reply){ .status = result == CURLE_OK ? (int)status : 0,
 					 .over = c->got > c->cap,
 					 .cut = result != CURLE_OK && status,
+					 .late = result == CURLE_OPERATION_TIMEDOUT,
 					 .len = c->body.len,
 					 .index = c->index,
 					 .filtered = c->filtered,

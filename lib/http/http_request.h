@@ -33,6 +33,7 @@ struct pk_http_reply {
 	const char *error;
 	bool over;	  /* the body had more bytes than cap */
 	bool cut;	  /* the answer began and never ended */
+	bool late;	  /* it didn't come, or end, in the request's time */
 	const char *body; /* NUL-terminated */
 	size_t len;
 	uint64_t index; /* X-Nomad-Index or X-Consul-Index; 0 = none */

@@ -238,8 +238,14 @@ def test_a_restart_writes_what_changed_alone(one, how):
     node.start_picketd({**ALONE, "consul": {"address": consul.address}})
     wait_for(lambda: not json.loads(consul.keys[shares["beta"]])["endpoints"], "what ended meanwhile", 60)
     wait_for(lambda: consul.keys[ROOT + "nodes/n1"] != word and node.api("/v1/status")["state"] == "ok", "all to be written", 60)
-    anew = {key for verb, key in consul.changes[written:] if verb == "PUT"}
-    assert (shares["acme"] in anew) == (how != "as it was") and (shares["gamma"] in anew) == (how == "its session is over"), anew
+    expected = {"as it was": set(), "another text meanwhile": {"acme"}, "its session is over": {"acme", "gamma"}}[how]
+
+    def anew():
+        return {tenant for tenant, key in shares.items() if ("PUT", key) in consul.changes[written:]}
+    wait_for(lambda: anew() == expected | {"beta"}, anew, 60)
+    asked = consul.count("/v1/session/renew/")
+    wait_for(lambda: consul.count("/v1/session/renew/") > asked, "the next renewal, by which all that lacks is written", 60)
+    assert anew() == expected | {"beta"}
     assert json.loads(consul.keys[shares["acme"]])["endpoints"] == json.loads(was[shares["acme"]])["endpoints"]
     node.add("acme", "more", "web")
     wait_for(lambda: len(json.loads(consul.keys[shares["acme"]])["endpoints"]) == 2, "a new one", 60)

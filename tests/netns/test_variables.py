@@ -80,6 +80,19 @@ def test_what_became_of_a_document_is_told(node, nomad):
     wait_for(lambda: not told("bad"), "it goes with its document", 60)
 
 
+def test_the_first_of_two_addresses_is_dead(node, nomad):
+    """It is left once; what is asked after a good answer doesn't go there again."""
+    nomad.put_document("operator/deny", DENY)
+    node.start_picketd({"nomad": {"address": ["http://127.0.0.1:1", nomad.address], "node": nomad.node}, "store": "nomad"})
+    wait_for(lambda: in_force(node) == {"nomad/operator/deny"} and node.api("/v1/status")["state"] == "ok", lambda: reasons(node), 60)
+    failed = node.log().count("127.0.0.1 port 1 ")
+    assert failed
+    for i in range(3):
+        nomad.put_document(f"operator/n{i}", DENY)
+        wait_for(lambda: f"nomad/operator/n{i}" in in_force(node), lambda: node.log()[-2000:], 60)
+    assert node.log().count("127.0.0.1 port 1 ") == failed
+
+
 def test_a_variable_without_a_document(node, nomad):
     nomad.set_variable("policies/operator/x", {"text": "{}"})
     start(node, nomad)

@@ -373,6 +373,7 @@ static void test_an_outage_between_two_questions_for_keys(void **state)
 		next();
 		IS(source, PK_SOURCE_STALE, 1);
 		assert_string_equal(source->last_error, "no leader");
+		assert_int_equal(source->turn, 0); /* its question goes on where it is */
 		pk_keys_watch_served(w, false);
 		IS(source, PK_SOURCE_OK, 1);
 		/* What an answer says counts more than what was said before it. */
