@@ -46,7 +46,7 @@ bool pk_source_note_outage(struct pk_source *s)
 {
 	if (!s->outage || s->failures)
 		return false;
-	/* The question goes on where it is: no answer failed, so it isn't the next address's turn. */
+	/* No answer failed, so it isn't the next address's turn. */
 	turn_stale(s, PK_FAULT_ANSWER, s->outage);
 	s->unserved = true;
 	return true;
