@@ -123,7 +123,7 @@ struct vars_store {
 	bool knows_nodes;
 	unsigned int failures; /* in a row */
 	unsigned int turn;     /* failures ever, which choose the address */
-	char *reading; /* the key that is being read */
+	char *reading;	       /* the key that is being read */
 };
 
 struct pk_http_call *vars_start(struct vars_store *v, struct pk_service_call *call, pk_http_fn *fn,
