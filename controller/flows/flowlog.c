@@ -16,7 +16,10 @@
 #include "log.h"
 #include "own.h"
 
-#define RETRY_S 5
+#define RETRY_S	 5
+#define ROOM_MAX 4096 /* bytes of a line, PK_FLOW_LINE_MAX */
+
+enum step { STEP_OPEN, STEP_ROTATE, STEP_WRITE };
 
 /* path and all members after it belong to the writer's thread once there was a line. */
 struct pk_flowlog {
@@ -28,7 +31,8 @@ struct pk_flowlog {
 	uint64_t max_size, size;
 	unsigned int keep;
 	int fd;
-	time_t retry; /* when opening is tried again */
+	time_t retry;	  /* when opening is tried again */
+	enum step failed; /* what the error is of: no earlier step ends it */
 };
 
 struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args)
@@ -68,13 +72,15 @@ void pk_flowlog_free(struct pk_flowlog *log)
 	free(log);
 }
 
-static void complain(struct pk_flowlog *log, const char *what)
+static void complain(struct pk_flowlog *log, enum step failed)
 {
+	static const char *const names[] = { "open", "rotate", "write" };
 	const int error = errno;
 	struct timespec now;
 
-	log_warn("op=flows file=%s err=\"%s: %s\" events go on being counted", log->path, what,
-		 strerror(error));
+	log_warn("op=flows file=%s err=\"%s: %s\" events go on being counted", log->path,
+		 names[failed], strerror(error));
+	log->failed = failed;
 	atomic_store(&log->error, error);
 	if (log->fd >= 0)
 		close(log->fd);
@@ -118,11 +124,12 @@ static int open_file(struct pk_flowlog *log)
 	log->fd = open(log->path,
 		       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
 	if (log->fd < 0 || fstat(log->fd, &st) < 0) {
-		complain(log, "open");
+		complain(log, STEP_OPEN);
 		return -1;
 	}
 	log->size = (uint64_t)st.st_size;
-	atomic_store(&log->error, 0);
+	if (log->failed == STEP_OPEN)
+		atomic_store(&log->error, 0);
 	return 0;
 }
 
@@ -139,7 +146,7 @@ static void rotate(struct pk_flowlog *log)
 			snprintf(from, sizeof(from), "%s.%u", log->path, i - 1);
 		snprintf(to, sizeof(to), "%s.%u", log->path, i);
 		if (rename(from, to) < 0 && errno != ENOENT)
-			complain(log, "rotate");
+			complain(log, STEP_ROTATE);
 	}
 	open_file(log);
 }
@@ -157,13 +164,15 @@ static void write_line(struct pk_flowlog *log, const char *line, size_t len)
 	n = write(log->fd, line, len);
 	if (n == (ssize_t)len) {
 		log->size += len;
+		log->failed = STEP_OPEN;
+		atomic_store(&log->error, 0);
 		return;
 	}
 	/* Half a line would spoil the next one: cut it off. */
 	if (n > 0 && ftruncate(log->fd, (off_t)log->size) < 0)
 		log_debug("op=flows truncate=%s", strerror(errno));
 	atomic_fetch_add(&log->lost, 1);
-	complain(log, "write");
+	complain(log, STEP_WRITE);
 }
 
 struct line {
@@ -204,12 +213,20 @@ uint64_t pk_flowlog_lost(const struct pk_flowlog *log)
 	return atomic_load(&log->lost);
 }
 
+/* Returns whether a line has room where the last one had none. */
+static bool has_room(const struct pk_flowlog *log)
+{
+	return log->failed == STEP_WRITE &&
+	       fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)log->size, ROOM_MAX) == 0;
+}
+
 static int try_again(void *arg, struct pk_err *err)
 {
 	struct pk_flowlog *log = *(struct pk_flowlog **)arg;
 
 	(void)err;
-	open_file(log);
+	if (open_file(log) == 0 && has_room(log))
+		atomic_store(&log->error, 0);
 	atomic_store(&log->trying, false);
 	return 0;
 }

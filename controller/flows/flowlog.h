@@ -24,6 +24,7 @@ void pk_flowlog_line(struct pk_flowlog *log, const char *line, size_t len);
 uint64_t pk_flowlog_lost(const struct pk_flowlog *log);
 /*
  * Returns why the last line wasn't written, as -errno, 0 where it was. Such a file is tried again
- * then: the next line may be days away.
+ * then, as the next line may be days away: that it can be opened, and has room where it had none.
+ * What else was wrong with a line ends with the next one.
  */
 int pk_flowlog_error(struct pk_flowlog *log);

@@ -223,3 +223,31 @@ def test_a_journal_that_can_t_be_written(node, make):
     wait_for(lambda: not node.reasons("lines"), "the file", 30)
     node.policy("b.json", DENY)
     wait_for(lambda: os.path.getsize(journal), "its next line", 30)
+
+
+def test_a_journal_without_room(node):
+    """It can be opened, and that mends nothing: its reason stays until there is room, and no longer."""
+    where = os.path.join(node.root, "var/log/picket")
+    os.makedirs(where, exist_ok=True)
+    node.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", where])
+    fill = node.path("var/log/picket/fill")
+    with open(fill, "wb", 0) as file, pytest.raises(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    node.start_picketd({"nomad": None, "consul": None})
+    node.policy("a.json", DENY)
+    reason = wait_for(lambda: node.reasons("lines"), "the reason", 30)[0]
+    assert "(No space left on device)" in reason["text"] and reason["fix"].startswith("make room"), reason
+    files = f"/proc/{node.picketd.pid}/fd"
+
+    def is_open():
+        node.reasons("lines")       # it is tried again then
+        return any(os.path.basename(os.path.realpath(os.path.join(files, fd))) == "policy.jsonl" for fd in os.listdir(files))
+
+    wait_for(is_open, "the file to be opened again", 30)
+    for _ in range(3):
+        assert node.reasons("lines") == [reason]
+    os.unlink(fill)
+    wait_for(lambda: not node.reasons("lines"), "room to be found", 30)
+    node.policy("b.json", DENY)
+    wait_for(lambda: os.path.getsize(node.path("var/log/picket/policy.jsonl")), "its next line", 30)
