@@ -82,10 +82,12 @@ static int node_list(struct cli *cli)
 	return api_list(cli, "/v1/nodes", "nodes", columns);
 }
 
-/* Says that picketd is still at it, where it is, and how to go on. */
+/* Says that picketd is still at it, where it is and answers another question, and how to go on. */
 static int failed_removal(const struct cli *cli, struct pk_err *err, int r)
 {
-	if (r == -ETIMEDOUT)
+	own_json *doc = NULL;
+
+	if (r == -ETIMEDOUT && cli_api(cli, "/v1/nodes", &doc, NULL) == 0)
 		pk_fix(err,
 		       pk_fail(err, 0,
 			       "not done yet: its keys go one by one, and picketd goes on with it"),

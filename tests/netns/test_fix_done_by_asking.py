@@ -2,6 +2,7 @@
 """What picketd's status, its listener and the CLI beside a store say as a `fix:` is done, and then they are content."""
 import json
 import os
+import signal
 import urllib.error
 import urllib.request
 
@@ -48,6 +49,15 @@ def test_a_node_that_removes_itself(node, consul):
     is_refused(node.picket("node", "remove", "n1", check=False), "ask another node for it")
     is_refused(node.picket("node", "remove", "n7", check=False), "picket node list")
     assert "n1" in node.picket("node", "list", check=False).stdout
+
+
+def test_a_removal_that_picketd_never_read(node, consul):
+    """Whoever hangs goes on with nothing."""
+    node.start_picketd(over(consul, fabric="routed"))
+    node.picketd.send_signal(signal.SIGSTOP)
+    silent = node.picket("node", "remove", "-wait", "0.05s", "n7", check=False)
+    node.picketd.send_signal(signal.SIGCONT)
+    assert silent.returncode == 2 and "timed out" in silent.stderr and "goes on" not in silent.stderr, silent
 
 
 def test_an_underlay_that_no_uplink_has(node, consul):
