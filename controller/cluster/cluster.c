@@ -225,8 +225,7 @@ struct pk_reports *pk_cluster_reports(const struct pk_cluster *c, pk_reports_fn 
 {
 	if (pk_cluster_source(c)->state != PK_SOURCE_OK)
 		return NULL;
-	return pk_reports_ask(c->args.store, pk_keys_watch_source(c->nodes->watch)->errors, fn,
-			      arg);
+	return pk_reports_ask(c->args.store, pk_keys_watch_source(c->nodes->watch)->turn, fn, arg);
 }
 
 const char *pk_cluster_node(const struct pk_cluster *c)
