@@ -8,6 +8,16 @@ from fake import FakeConsul, FakeNomad
 from harness.fabric import Fabric, consul_program
 
 
+# Files that take minutes, most of them in waiting: they begin first, so that no lane works on one of them when the others are done.
+LONGEST = {"test_variables_cluster", "test_cni_kill", "test_overlay_edges", "test_picketd", "test_cluster_keys", "test_hostile", "test_cni_again", "test_clock",
+           "test_picketd_answers", "test_picketd_absence", "test_picketd_sources", "test_picketd_churn", "test_three_servers", "test_blocks", "test_cluster",
+           "test_uplink_changes"}
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 @pytest.fixture
 def consul_of():
     """Makes the Consul of a node."""
