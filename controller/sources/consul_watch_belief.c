@@ -417,7 +417,7 @@ bool consul_is_doubted(struct pk_consul *c)
 	if (c->suspected || h->behind || generation_of(c) > h->generation ||
 	    pk_docs_lacking(c->args.docs, &look) || any_in_force(c, is_older))
 		return true;
-	/* An empty first answer may be all that the token may see, which the leader's word tells. */
+	/* An empty first answer may be all that the token may see: the leader tells. */
 	if (has_all(c, h) && (!c->first || c->last.kvs.n))
 		return false;
 	if (c->first)
