@@ -40,6 +40,9 @@ class Consul(Secured):
     def first_tokens(self):
         """A new store knows no token: the operator makes picketd another one."""
         self.bootstrap("consul")
+        self.picketds_token()
+
+    def picketds_token(self):
         _, secret = self.picket_token("consul", os.path.join(TREE, "examples/acl/consul-picket.hcl"))
         with open(self.token_file, "w", encoding="utf-8") as file:
             file.write(secret)
@@ -172,9 +175,10 @@ def test_another_cluster(consul, data):
         shutil.copy(consul.token_file, consul.token_file + ".own")
         os.rename(data, data + ".own")
         consul.start_consul()
-        consul.first_tokens()
+        consul.bootstrap("consul")
         consul.cli("consul", "kv", "import", json.dumps(keys))
         consul.put("theirs", OLDER)
+        consul.picketds_token()     # not before: picketd could hear of the store while its index is behind
         consul.are_held(NAMES)
         wait_for(lambda: "theirs" in consul.states(), lambda: f"the other one's policy: {consul.states()}", 120)
         consul.stop("consul")

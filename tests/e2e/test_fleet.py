@@ -129,6 +129,10 @@ def test_each_right_is_needed(fleet):
             for key in fleet.consul.keys("blocks/"):
                 if fleet.consul.get(key)["node"] == node.name:
                     fleet.consul.ask("DELETE", f"/v1/kv/{fleet.consul.prefix}{key}")
+        if "tenants" in name:	# likewise a share that is as it was
+            for key in fleet.consul.keys("tenants/"):
+                if key.endswith(f"/{node.name}"):
+                    fleet.consul.ask("DELETE", f"/v1/kv/{fleet.consul.prefix}{key}")
         since = len(node.log())
         try:
             restart(fleet, node)
