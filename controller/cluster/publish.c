@@ -18,7 +18,7 @@
 #define PATIENCE                                                                                   \
 	3 /* so many failures in a row are none yet: a session's lock delay makes one or two */
 
-static void drop(struct pk_publish *p, struct key *k)
+void publish_drop(struct pk_publish *p, struct key *k)
 {
 	HASH_DEL(p->keys, k);
 	free(k->name);
@@ -131,7 +131,7 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 			k->not_before_ms = pk_loop_now(p->args.loop) + EACH_MS;
 		}
 		if (k && k->written && !k->body) {
-			drop(p, k);
+			publish_drop(p, k);
 			publish_remember(p);
 		}
 		pk_timer_hurry(p->write, 0);
@@ -445,7 +445,7 @@ void pk_publish_free(struct pk_publish *p)
 	pk_timer_free(p->write);
 	pk_timer_free(p->renew);
 	HASH_ITER (hh, p->keys, k, next)
-		drop(p, k);
+		publish_drop(p, k);
 	free(p->writing);
 	free(p->writing_text);
 	free(p->report);

@@ -86,6 +86,8 @@ struct key *publish_next(const struct pk_publish *p, uint64_t now, uint64_t *wai
  * it written.
  */
 void publish_take_shown(struct key *k);
+/* Forgets a key, and frees it. */
+void publish_drop(struct pk_publish *p, struct key *k);
 /* Marks the store as good, unless there is a key that it can't take whole. */
 void publish_good(struct pk_publish *p);
 /* Renews the session, or asks for one. */

@@ -25,7 +25,7 @@ void pk_source_good(struct pk_source *s)
 	clock_gettime(CLOCK_REALTIME, &s->contact);
 }
 
-static void turn_stale(struct pk_source *s, enum pk_source_fault fault, const char *why)
+static void went_stale(struct pk_source *s, enum pk_source_fault fault, const char *why)
 {
 	s->fault = fault;
 	if (s->state == PK_SOURCE_OK)
@@ -39,7 +39,7 @@ static void turn_stale(struct pk_source *s, enum pk_source_fault fault, const ch
 void pk_source_bad(struct pk_source *s, enum pk_source_fault fault, const char *why)
 {
 	s->turn++;
-	turn_stale(s, fault, why);
+	went_stale(s, fault, why);
 }
 
 bool pk_source_note_outage(struct pk_source *s)
@@ -47,7 +47,7 @@ bool pk_source_note_outage(struct pk_source *s)
 	if (!s->outage || s->failures)
 		return false;
 	/* No answer failed, so it isn't the next address's turn. */
-	turn_stale(s, PK_FAULT_ANSWER, s->outage);
+	went_stale(s, PK_FAULT_ANSWER, s->outage);
 	s->unserved = true;
 	return true;
 }

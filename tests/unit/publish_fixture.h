@@ -23,14 +23,8 @@ static void done(struct pk_publish *p)
 {
 	struct key *k, *next;
 
-	HASH_ITER (hh, p->keys, k, next) {
-		HASH_DEL(p->keys, k);
-		free(k->name);
-		free(k->body);
-		free(k->text);
-		free(k->shown);
-		free(k);
-	}
+	HASH_ITER (hh, p->keys, k, next)
+		publish_drop(p, k);
 }
 
 /* Shows a key as the store has it; text NULL: it hasn't. holder NULL: nobody holds it. */
