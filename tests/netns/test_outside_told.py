@@ -3,7 +3,6 @@
 What the node as a router says to those outside of what they send to a published port: too long, or at its last hop; and what becomes of a
 published port's connection when the node loses the address that its client asked.
 """
-import errno
 import socket
 
 import pytest
@@ -13,12 +12,9 @@ from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from test_published import HOST, mapping
-from test_routers import DISCOVER, LEVEL, MTU, hop
+from test_routers import NARROW, hop, learns_what_fits
 from test_uplinks import run, uplinks
 from test_world import IPV6, MODES, NODE, Lasting, stage  # noqa: F401 pylint: disable=unused-import
-
-NARROW = 1300
-
 
 @pytest.fixture(name="web")
 def _web(stage):  # noqa: F811
@@ -33,18 +29,7 @@ def _web(stage):  # noqa: F811
 def test_a_client_learns_the_endpoints_MTU(web, family):
     """A datagram that may not be cut and is longer than the endpoint's MTU: its sender is told of that, and then sends what fits."""
     with connect(web.node.world, "udp", NODE[family], HOST) as s:
-        s.setsockopt(LEVEL[family], DISCOVER[family], 2)
-
-        def refused(size):
-            try:
-                s.send(b"x" * size)
-            except OSError as error:
-                return error.errno
-            return 0
-        assert wait_for(lambda: refused(1400), "the node's word") == errno.EMSGSIZE
-        assert s.getsockopt(LEVEL[family], MTU[family]) == NARROW
-        wait_for(lambda: not refused(1000), "the end of what was said of those before")
-        assert s.recv(100)
+        learns_what_fits(s, family)
 
 
 @pytest.mark.parametrize("family", (4, 6))

@@ -126,21 +126,26 @@ def test_a_published_port_s_answers_learn_the_path(path, family):
     assert received == SIZE and path.learned(path.guest, SERVER[family])
 
 
+def learns_what_fits(s, family):
+    """A datagram socket that never fragments is told of the way's MTU, and then sends what fits."""
+    s.setsockopt(LEVEL[family], DISCOVER[family], 2)
+
+    def refused(size):
+        try:
+            s.send(b"x" * size)
+        except OSError as error:
+            return error.errno
+        return 0
+    assert wait_for(lambda: refused(1400), "the router's word") == errno.EMSGSIZE
+    assert s.getsockopt(LEVEL[family], MTU[family]) == NARROW
+    wait_for(lambda: not refused(1000), "the end of what was said of those before")
+    assert s.recv(100)
+
+
 @pytest.mark.parametrize("family", (4, 6))
 def test_a_datagram_that_does_not_fit_is_told(path, family):
     with connect(path.guest, "udp", SERVER[family], 9001) as s:
-        s.setsockopt(LEVEL[family], DISCOVER[family], 2)		# never fragment
-
-        def refused(size):
-            try:
-                s.send(b"x" * size)
-            except OSError as error:
-                return error.errno
-            return 0
-        assert wait_for(lambda: refused(1400), "the router's word") == errno.EMSGSIZE
-        assert s.getsockopt(LEVEL[family], MTU[family]) == NARROW
-        wait_for(lambda: not refused(1000), "the end of what was said of those before")
-        assert s.recv(100)
+        learns_what_fits(s, family)
 
 
 def hop(place, family, ttl, address=None, port=33434):

@@ -125,14 +125,18 @@ def begin(cluster):
     return a, b
 
 
-def test_each_leader_goes(cluster):
-    """And comes back, the second one without its disk: each document counts, nothing is lost, and sessions and blocks are the same."""
-    one, two = cluster.nodes
+def begin_denied(cluster):
+    """Its two endpoints, of which the second one takes nothing; the nodes' sessions and blocks."""
     a, b = begin(cluster)
     cluster.consul.put("policies/operator/x", DENY)
     wait_for(lambda: not pings(a, b.address(4), QUICK), "the document", 60)
     are_well(cluster)
-    was, blocks = sessions(cluster), [handed(node) for node in cluster.nodes]
+    return a, b, sessions(cluster), [handed(node) for node in cluster.nodes]
+
+
+def test_each_leader_goes(cluster):
+    """And comes back, the second one without its disk: each document counts, nothing is lost, and sessions and blocks are the same."""
+    a, b, was, blocks = begin_denied(cluster)
     for i in range(2):
         leader = cluster.consul.leader()
         leader.kill()
@@ -153,11 +157,7 @@ def test_each_leader_goes(cluster):
 
 def test_a_rack_without_power(cluster):
     """Servers and picketd come back in one moment, each once before the other, one server without its disk: nothing opens."""
-    a, b = begin(cluster)
-    cluster.consul.put("policies/operator/x", DENY)
-    wait_for(lambda: not pings(a, b.address(4), QUICK), "the document", 60)
-    are_well(cluster)
-    was, blocks = sessions(cluster), [handed(node) for node in cluster.nodes]
+    a, b, was, blocks = begin_denied(cluster)
     for i in range(2):
         for process in *cluster.nodes, *cluster.consul.all:
             process.kill_picketd() if process in cluster.nodes else process.kill()
