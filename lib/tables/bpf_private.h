@@ -31,4 +31,6 @@ int pk_pin_dirs(const struct pk_paths *paths, struct pk_err *err);
 int pk_pin_remove(const char *dir, struct pk_err *err);
 /* Removes the directories of all builds but `keep` ("" = none). */
 int pk_pin_remove_builds(const struct pk_paths *paths, const char *keep, struct pk_err *err);
+/* Tells whether the directory of another build than `keep` is there, and which. */
+bool pk_pin_other_build(const struct pk_paths *paths, const char *keep, char build[24]);
 int pk_pin_object(int fd, const char *dir, const char *name, struct pk_err *err);

@@ -180,21 +180,33 @@ static int map_pages(struct pk_bpf *bpf, struct pk_err *err)
 	return r < 0 ? fail_layout(err, -r, "map the tables' pages") : 0;
 }
 
-/*
- * Opens the build's programs. -ENOENT: one isn't there; another build has become current meanwhile.
- */
-static int open_programs(struct pk_bpf *bpf, const char *build, struct pk_err *err)
+/* Opens the build's programs; prog: descriptors by enum pk_prog, -1 = none yet. */
+static int open_set(const struct pk_paths *paths, const char *build, int *prog, struct pk_err *err)
 {
 	char path[ROOM];
 
 	for (int i = 0; i < PK_PROG_COUNT; i++) {
-		snprintf(path, sizeof(path), "%s/%s/%s", bpf->paths->pins, build, pk_prog_name(i));
-		if (bpf->prog[i] >= 0)
-			close(bpf->prog[i]);
-		bpf->prog[i] = bpf_obj_get(path);
-		if (bpf->prog[i] < 0)
+		snprintf(path, sizeof(path), "%s/%s/%s", paths->pins, build, pk_prog_name(i));
+		if (prog[i] >= 0)
+			close(prog[i]);
+		prog[i] = bpf_obj_get(path);
+		if (prog[i] < 0)
 			return fail_layout(err, errno, path);
 	}
+	return 0;
+}
+
+/*
+ * Opens the build's programs and its slow path. -ENOENT: one isn't there; another build has become
+ * current meanwhile.
+ */
+static int open_programs(struct pk_bpf *bpf, const char *build, struct pk_err *err)
+{
+	char path[ROOM];
+	int r = open_set(bpf->paths, build, bpf->prog, err);
+
+	if (r < 0)
+		return r;
 	/*
 	 * Whoever has it open holds the slow path: without it every device denies what has no flow.
 	 */
@@ -354,6 +366,47 @@ static int switch_or_back(struct pk_bpf *bpf, const int *old, pk_bpf_switch_fn *
 	return r;
 }
 
+/*
+ * Ends another build that is pinned beside the current one. Devices may still run it; one whose
+ * programs can't be opened was never pinned whole, and runs nowhere.
+ */
+static int end_build(const struct pk_bpf *bpf, const char *build, pk_bpf_switch_fn *switch_devices,
+		     void *arg, struct pk_err *err)
+{
+	PK_OWN(close_programs) int old[PK_PROG_COUNT];
+	char dir[ROOM];
+	int r = 0;
+
+	memset(old, -1, sizeof(old));
+	snprintf(dir, sizeof(dir), "%s/%s", bpf->paths->pins, build);
+	if (open_set(bpf->paths, build, old, NULL) == 0)
+		r = switch_devices(arg, bpf->prog, old, err);
+	return r == 0 ? pk_pin_remove(dir, err) : r;
+}
+
+/*
+ * Finishes what a kill cut short: the switch to this build after it had become current, or the one
+ * to another build that was given up. Returns -EALREADY where nothing is left to do.
+ */
+static int finish_switch(const struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *arg,
+			 uint64_t deadline_ns, struct pk_err *err)
+{
+	own_fd int lock = -1;
+	char build[24];
+	int r;
+
+	if (!pk_pin_other_build(bpf->paths, bpf->build, build))
+		return -EALREADY;
+	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
+	if (r == 0)
+		r = read_current(bpf->paths, build, err);
+	if (r == 0 && strcmp(build, bpf->build))
+		r = -EALREADY; /* somebody else has switched meanwhile: the next look sees it */
+	while (r == 0 && pk_pin_other_build(bpf->paths, bpf->build, build))
+		r = end_build(bpf, build, switch_devices, arg, err);
+	return r == 0 ? -EALREADY : r;
+}
+
 int pk_bpf_upgrade(struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *arg,
 		   uint64_t deadline_ns, struct pk_err *err)
 {
@@ -362,9 +415,9 @@ int pk_bpf_upgrade(struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *a
 	own_fd int lock = -1;
 	int r;
 
-	memset(old, -1, sizeof(old));
 	if (!strcmp(bpf->build, pk_bpf_own_build()))
-		return -EALREADY;
+		return finish_switch(bpf, switch_devices, arg, deadline_ns, err);
+	memset(old, -1, sizeof(old));
 	strcpy(was, bpf->build);
 	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
 	if (r == 0)

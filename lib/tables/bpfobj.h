@@ -79,7 +79,7 @@ int pk_bpf_has_kfunc(void);
  * and makes it current; picketd alone does so. to and from are descriptors of the programs, by enum
  * pk_prog. Where the switch fails it is called once more with the two exchanged, and the old build
  * stays current. On success the handle has the new programs. -EALREADY: this build is the current
- * one.
+ * one; what an earlier switch that was cut short left of another has been switched and removed.
  */
 typedef int pk_bpf_switch_fn(void *arg, const int *to, const int *from, struct pk_err *err);
 int pk_bpf_upgrade(struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *arg,

@@ -134,6 +134,20 @@ int pk_pin_remove_builds(const struct pk_paths *paths, const char *keep, struct 
 	return r;
 }
 
+bool pk_pin_other_build(const struct pk_paths *paths, const char *keep, char build[24])
+{
+	own_dir DIR *d = opendir(paths->pins);
+	const struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] != 'g' || !strcmp(e->d_name, keep) || strlen(e->d_name) >= 24)
+			continue;
+		strcpy(build, e->d_name);
+		return true;
+	}
+	return false;
+}
+
 int pk_bpf_unpin_all(const struct pk_paths *paths, struct pk_err *err)
 {
 	char current[ROOM];

@@ -8,6 +8,7 @@ import os
 import signal
 import struct
 import threading
+import time
 
 import pytest
 from harness import EGRESS, Snapshot, wait_for
@@ -15,7 +16,7 @@ from harness.machine import Machine
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from test_cni_tcx import attached
-from test_connectivity import YES, Echo, asks, socket
+from test_connectivity import NO, YES, Echo, asks, socket
 
 OLD = "g00000000"
 GATEWAY_MAC = "02:70:6b:00:00:01"
@@ -199,24 +200,81 @@ def test_two_builds_agree_about_a_host_taps_egress(make_node):
         each.close()
 
 
-def test_a_switch_that_was_cut_short_is_finished(make_node):
-    """Killed between the devices and `current`: what is pinned is used, and nothing is loaded again."""
+def keep(node, build, directory):
+    """A build's pins once more, below another directory of the bpffs."""
+    node.run(["mkdir", directory])
+    for name in node.run(["ls", f"{pins(node)}/{build}"]).stdout.split():
+        node.run(["bpftool", "-f", "prog" if name != "programs" else "map", "pin", "pinned",
+                  f"{pins(node)}/{build}/{name}", f"{directory}/{name}"])
+
+
+@pytest.mark.parametrize("is_current", (False, True))
+def test_a_switch_that_was_cut_short_is_finished(make_node, is_current):
+    """Killed between the devices and `current`, or between that and the other build's end: what is pinned is used, and nothing is loaded again."""
     node = make_node(conf={"mode": "process"})
     node.start_picketd()
     a = node.add("acme", "api", "web")
     node.kill_picketd(signal.SIGKILL)
     own = current(node)
-    node.run(["mkdir", f"{pins(node)}/{OLD}"])
-    for name in node.run(["ls", f"{pins(node)}/{own}"]).stdout.split():
-        node.run(["bpftool", "-f", "prog" if name != "programs" else "map", "pin", "pinned",
-                  f"{pins(node)}/{own}/{name}", f"{pins(node)}/{OLD}/{name}"])
-    node.run(["ln", "-sfn", OLD, f"{pins(node)}/current"])
+    keep(node, own, f"{pins(node)}/{OLD}")
+    if not is_current:
+        node.run(["ln", "-sfn", OLD, f"{pins(node)}/current"])
     before = programs(node, a.slot, False)
     node.start_picketd()
     wait_for(lambda: current(node) == own, "the build of this picketd")
     wait_for(lambda: builds(node) == {own}, "the other one's end")
     assert programs(node, a.slot, False) == before
-    assert os.path.basename(node.run(["readlink", f"{pins(node)}/current"]).stdout.strip()) == own
+
+
+class NewFlows(Traffic):
+    """Each question is a flow of its own, which needs the slow path of the build that judges it."""
+
+    def __init__(self, source, target):
+        super().__init__(source, target)
+        self.source, self.target = source, target
+
+    def run(self):
+        with self.source.inside():
+            super().run()
+
+    def ask(self):
+        self.socket.close()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(NO)
+        self.socket.connect((self.target, 9000))
+        super().ask()
+        time.sleep(0.005)		# an endpoint may begin so many flows a second
+
+
+def test_a_switch_that_was_given_up_is_undone(make_node):
+    """The release that began it was taken back: devices that run the other build are switched before it goes, and no flow is denied."""
+    node = make_node(conf={"mode": "process"})
+    node.start_picketd()
+    a, b = node.add("acme", "api", "web"), node.add("acme", "db", "db")
+    other, left = os.path.join(os.path.dirname(pins(node)), "other"), f"{pins(node)}/{OLD}"
+    keep(node, current(node), other)
+    take_over(node, (a.slot, b.slot))
+    node.kill_picketd(signal.SIGKILL)
+    own, before = current(node), [programs(node, each.slot, False) for each in (a, b)]
+    node.run(["sh", "-c", f"mkdir {left} && mv {other}/* {left}"])
+    for way, name in (("ingress", "pk_from_endpoint"), ("egress", "pk_to_endpoint")):
+        node.run(["tc", "filter", "replace", "dev", f"pk{a.slot}", way, "pref", "1", "handle", "1", "protocol", "all",
+                  "bpf", "direct-action", "object-pinned", f"{left}/{name}"])
+    assert programs(node, a.slot, False) != before[0]
+    echo = Echo(b.inside())
+    traffic = NewFlows(a, b.address())
+    traffic.start()
+    try:
+        wait_for(lambda: traffic.sent > 20, "flows by the other build")
+        node.start_picketd()
+        wait_for(lambda: builds(node) == {own}, "the other one's end")
+        sent = traffic.sent
+        wait_for(lambda: traffic.sent > sent + 20, "flows by this build")
+    finally:
+        traffic.end()
+        echo.close()
+    assert traffic.lost == 0
+    assert [programs(node, each.slot, False) for each in (a, b)] == before
 
 
 def rehearsal(node):
