@@ -156,7 +156,7 @@ static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
 	b->write_error = (struct pk_err){ 0 };
 	pk_fail(&b->write_error, 0, "a block can't be claimed: %.200s%s", why, consequence(b));
 	pk_fix(&b->write_error, 0, "%s", fix);
-	b->not_before_ms = pk_loop_now(b->args.loop) + pk_backoff_ms(b->failures++);
+	b->not_before_ms = pk_loop_now(b->args.loop) + pk_tries_elsewhere(&b->tries);
 	pk_timer_hurry(b->timer, 0);
 }
 
@@ -179,7 +179,7 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 		return;
 	}
 	b->write_error = (struct pk_err){ 0 };
-	b->failures = 0;
+	pk_tries_good(&b->tries);
 	/*
 	 * Where it wasn't done another node was quicker: the list names it, and the next pass
 	 * claims another block. The list may have come before this answer.
@@ -193,7 +193,7 @@ static void write_step(struct pk_blocks *b, const struct step *step)
 {
 	struct pk_store_write write = { .compares = true,
 					.modified = step->modified,
-					.turn = b->failures };
+					.turn = b->tries.turn };
 	struct pk_claim_word word = { .number = pk_word_number_after(step->number) };
 	own_str body = { 0 }, key = { 0 };
 	struct pk_err err = { 0 };

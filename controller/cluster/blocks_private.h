@@ -3,6 +3,7 @@
 /* Shared by blocks.c, which knows what is this node's, and blocks_claim.c, which claims more. */
 #include "blocks.h"
 #include "ipam.h"
+#include "tries.h"
 
 struct own {
 	struct pk_prefix block;
@@ -26,7 +27,7 @@ struct pk_blocks {
 	struct pk_store_call *call;
 	struct pk_prefix written; /* the block that was claimed last */
 	uint64_t not_before_ms;
-	unsigned int failures;
+	struct pk_tries tries;
 	struct pk_err error, write_error;
 };
 

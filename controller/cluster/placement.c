@@ -41,7 +41,8 @@ struct pk_placement {
 	struct pk_http_call *call;
 	struct pk_placement_reader *reader;
 	int result;
-	bool own_here; /* the answer has this node */
+	bool own_here;	   /* the answer has this node */
+	unsigned int turn; /* failed answers of all tenants, as in struct pk_tries */
 };
 
 static void tenant_free(struct pk_placement *pl, struct tenant *t)
@@ -129,6 +130,7 @@ static void failed(struct pk_placement *pl, struct tenant *t, const char *why, u
 	t->said = true;
 	t->leader = false;
 	t->failures++;
+	pl->turn++;
 	again(pl, t, ms);
 	if (changed)
 		pl->args.changed(pl->args.arg);
@@ -241,7 +243,7 @@ static void start(struct pk_placement *pl, struct tenant *t)
 {
 	struct pk_service_call call = { .service = &pl->args.config->nomad,
 					.header = "X-Nomad-Token",
-					.turn = t->failures,
+					.turn = pl->turn,
 					.timeout_ms = TIMEOUT_MS,
 					.cap = PK_NOMAD_BODY_MAX,
 					.sink = on_bytes };

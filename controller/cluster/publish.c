@@ -64,10 +64,10 @@ void pk_publish_soon(struct pk_publish *p)
 
 static void write_later(struct pk_publish *p, const char *why)
 {
-	if (p->failures == PATIENCE)
+	if (p->writes.failures == PATIENCE)
 		log_warn("op=cluster err=\"this node's keys can't be written: %s\"", why);
 	pk_source_bad(&p->source, PK_FAULT_ANSWER, why);
-	pk_timer_set(p->write, pk_backoff_ms(p->failures++));
+	pk_timer_set(p->write, pk_tries_again(&p->writes));
 }
 
 /* Puts off a report that the store refuses: the other keys matter more. */
@@ -107,6 +107,7 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 	struct key *k;
 
 	p->call = NULL;
+	p->writes.turn += answer->why != NULL;
 	HASH_FIND_STR(p->keys, name, k);
 	if (answer->refused && k && publish_is_report(name)) {
 		leave_report(p, k, answer->why);
@@ -117,11 +118,11 @@ static void on_written(void *arg, const struct pk_store_answer *answer)
 	} else if (!answer->done) {
 		if (k)
 			refused(p, k);
-		p->contested = p->failures >= PATIENCE;
+		p->contested = p->writes.failures >= PATIENCE;
 		write_later(p, "another session holds this node's key: two nodes of one name, or "
 			       "an earlier picketd's, which ends within two minutes");
 	} else {
-		p->failures = 0;
+		pk_tries_good(&p->writes);
 		p->contested = false;
 		publish_good(p);
 		if (k && is_what_was_written(p, k)) {
@@ -195,7 +196,7 @@ void publish_good(struct pk_publish *p)
 
 static void write_key(struct pk_publish *p, struct key *k)
 {
-	struct pk_store_write write = { .holder = p->session, .turn = p->failures };
+	struct pk_store_write write = { .holder = p->session, .turn = p->writes.turn };
 	struct pk_err err = { 0 };
 	own_str key = { 0 };
 
@@ -216,6 +217,7 @@ static void write_key(struct pk_publish *p, struct key *k)
 		return;
 	free(PK_MOVE(p->writing, NULL));
 	free(PK_MOVE(p->writing_text, NULL));
+	p->writes.turn++;
 	write_later(p, err.text);
 }
 

@@ -9,6 +9,7 @@
 #include "publish.h"
 #include "share.h"
 #include "store.h"
+#include "tries.h"
 
 #define PUBLISH_REPORTS "status/nodes/"
 #define REFUSED_MS                                                                                 \
@@ -49,7 +50,7 @@ struct pk_publish {
 	uint64_t number; /* of the last text, an earlier picketd's too */
 	uint64_t
 		shows_by_ms; /* loop time until which recalled keys wait for what the store shows */
-	unsigned int failures, session_failures;
+	struct pk_tries writes, sessions;
 	struct pk_source source;
 };
 

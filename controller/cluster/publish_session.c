@@ -25,10 +25,10 @@ static void set_session(struct pk_publish *p, const char *id)
 
 static void failed(struct pk_publish *p, const struct pk_store_answer *answer)
 {
+	const uint64_t wait = pk_tries_elsewhere(&p->sessions);
+
 	pk_source_bad(&p->source, answer->fault, answer->why);
-	pk_timer_set(p->renew, p->args.alone && answer->refused
-				       ? REFUSED_MS
-				       : pk_backoff_ms(p->session_failures++));
+	pk_timer_set(p->renew, p->args.alone && answer->refused ? REFUSED_MS : wait);
 }
 
 static void on_session(void *arg, const struct pk_store_answer *answer)
@@ -43,7 +43,7 @@ static void on_session(void *arg, const struct pk_store_answer *answer)
 		failed(p, answer);
 		return;
 	}
-	p->session_failures = 0;
+	pk_tries_good(&p->sessions);
 	if (answer->done)
 		set_session(p, answer->holder);
 }
@@ -53,9 +53,9 @@ static void ask(struct pk_publish *p, pk_store_fn *fn)
 	struct pk_err err = { 0 };
 
 	p->session_call =
-		pk_store_hold(p->args.store, p->session, p->node, p->session_failures, fn, p, &err);
+		pk_store_hold(p->args.store, p->session, p->node, p->sessions.turn, fn, p, &err);
 	if (!p->session_call)
-		pk_timer_set(p->renew, pk_backoff_ms(p->session_failures++));
+		pk_timer_set(p->renew, pk_tries_elsewhere(&p->sessions));
 }
 
 static void on_renewed(void *arg, const struct pk_store_answer *answer)
@@ -70,7 +70,7 @@ static void on_renewed(void *arg, const struct pk_store_answer *answer)
 		*p->session = '\0';
 		ask(p, on_session);
 	} else {
-		p->session_failures = 0;
+		pk_tries_good(&p->sessions);
 		publish_good(p);
 		pk_timer_hurry(p->write, 0);
 	}

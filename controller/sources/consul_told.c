@@ -12,6 +12,7 @@
 #include "own.h"
 #include "service.h"
 #include "store.h"
+#include "tries.h"
 
 #define SETTLE_MS  1000		      /* what changes back within it is told to nobody */
 #define SLICE_MS   50		      /* between two slices of a walk over the documents */
@@ -31,7 +32,7 @@ struct pk_consul_told {
 	char *node;
 	struct pk_api_states_walk walk; /* the walk that is under way */
 	bool again;			/* something changed since the walk began: walk again */
-	unsigned int failures;
+	struct pk_tries tries;
 	/* loop time before which nothing is written: after an error, or for the pace */
 	uint64_t not_before_ms;
 	uint64_t said_ms; /* loop time at which a refusal was logged last; 0: never */
@@ -151,14 +152,15 @@ static void leave(struct pk_consul_told *t, bool all)
 static bool is_done(struct pk_consul_told *t, const struct pk_store_answer *answer)
 {
 	if (!answer->why) {
-		t->failures = 0;
+		pk_tries_good(&t->tries);
 		return true;
 	}
 	if (answer->refused) {
+		t->tries.turn++;
 		say_refused(t, answer->why);
 		leave(t, true);
 	} else {
-		write_in(t, pk_backoff_ms(t->failures++));
+		write_in(t, pk_tries_elsewhere(&t->tries));
 	}
 	return false;
 }
@@ -190,7 +192,7 @@ static void begun(struct pk_consul_told *t, struct pk_store_call *call)
 {
 	t->call = call;
 	if (!call)
-		write_in(t, pk_backoff_ms(t->failures++));
+		write_in(t, pk_tries_elsewhere(&t->tries));
 }
 
 /* Returns whether the store can take such a key and text. If not the key is put off. */
@@ -216,7 +218,7 @@ static void list(struct pk_consul_told *t, const char *tenant_name)
 				       .leaders = true,
 				       .cap = PK_TENANT_BODY_MAX,
 				       .timeout_ms = TIMEOUT_MS,
-				       .turn = t->failures };
+				       .turn = t->tries.turn };
 	own_str prefix = { 0 }, longer = { 0 };
 
 	pk_str_addf(&prefix, "%s%s/", t->prefix, tenant_name);
@@ -230,7 +232,7 @@ static void list(struct pk_consul_told *t, const char *tenant_name)
 
 static void write_key(struct pk_consul_told *t, const char *key, const char *text)
 {
-	const struct pk_store_write write = { .key = key, .value = text, .turn = t->failures };
+	const struct pk_store_write write = { .key = key, .value = text, .turn = t->tries.turn };
 
 	if (!can_be(t, key, text))
 		return;

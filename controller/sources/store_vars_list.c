@@ -33,8 +33,7 @@ static void failed(struct vars_store *v, enum pk_source_fault fault, const char 
 	vars_names_broke_off(v);
 	v->answered = 0;
 	v->fresh = true;
-	v->turn++;
-	pk_timer_set(v->list_timer, pk_backoff_ms(v->failures++));
+	pk_timer_set(v->list_timer, pk_tries_elsewhere(&v->tries));
 	vars_fail(v, NULL, &answer);
 }
 
@@ -60,7 +59,7 @@ static void on_list(void *arg, const struct pk_http_reply *reply)
 	} else if (!reply->index) {
 		failed(v, PK_FAULT_ANSWER, PK_SERVICE_NO_INDEX);
 	} else {
-		v->failures = 0;
+		pk_tries_good(&v->tries);
 		restored = v->restored;
 		vars_names_end(v, reply->index, pk_loop_now(v->loop));
 		if (v->restored != restored)
@@ -75,9 +74,10 @@ static void on_list(void *arg, const struct pk_http_reply *reply)
 static void ask_list(void *arg)
 {
 	struct vars_store *v = arg;
-	struct pk_service_call call = {
-		.cap = BODY_MAX, .sink = on_bytes, .turn = v->turn, .timeout_ms = VARS_TIMEOUT_MS
-	};
+	struct pk_service_call call = { .cap = BODY_MAX,
+					.sink = on_bytes,
+					.turn = v->tries.turn,
+					.timeout_ms = VARS_TIMEOUT_MS };
 	struct pk_err err = { 0 };
 	own_str path = { 0 };
 

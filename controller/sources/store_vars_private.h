@@ -11,6 +11,7 @@
 
 #include "service.h"
 #include "store_vars.h"
+#include "tries.h"
 #include "vars.h"
 
 #define VARS_TIMEOUT_MS 10000
@@ -121,8 +122,7 @@ struct vars_store {
 	bool went_back;	   /* the list shows that the store is older than it was */
 	bool fresh, waits; /* fresh: the next list is not to wait; waits: this one waits */
 	bool knows_nodes;
-	unsigned int failures; /* in a row */
-	unsigned int turn;     /* failures ever, which choose the address */
+	struct pk_tries tries; /* of the list; values are asked for where it came from */
 	char *reading;	       /* the key that is being read */
 };
 

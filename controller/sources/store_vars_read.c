@@ -55,7 +55,7 @@ static void on_var(void *arg, const struct pk_http_reply *reply)
 void vars_read(struct vars_store *v, struct var *var)
 {
 	struct pk_service_call call = { .cap = BODY_MAX,
-					.turn = v->turn,
+					.turn = v->tries.turn,
 					.timeout_ms = VARS_TIMEOUT_MS };
 	struct pk_store_answer answer = { .fault = PK_FAULT_UNASKED };
 	struct pk_err err = { 0 };
@@ -99,7 +99,7 @@ static void on_tried(void *arg, const struct pk_http_reply *reply)
 void vars_try(struct vars_call *c)
 {
 	struct pk_service_call call = { .cap = BODY_MAX,
-					.turn = c->v->turn,
+					.turn = c->v->tries.turn,
 					.timeout_ms = VARS_TIMEOUT_MS };
 	struct pk_err err = { 0 };
 	own_str path = { 0 }, key = { 0 };

@@ -5,6 +5,7 @@
 
 #include "own.h"
 #include "service.h"
+#include "tries.h"
 
 #define WAIT_S	   60
 #define POLL_MS	   15000 /* between two questions to a service that doesn't wait */
@@ -21,7 +22,7 @@ struct pk_token_watch {
 	struct pk_pace pace;
 	uint64_t index; /* the next question waits for a change past it; 0: it doesn't wait */
 	uint64_t asked_ms;
-	unsigned int errors, failures;
+	struct pk_tries tries;
 	bool was_known; /* the service knew it once, or says nothing of such tokens */
 	bool is_lost;
 };
@@ -49,7 +50,7 @@ static void known(struct pk_token_watch *w, uint64_t index)
 {
 	pk_timer_set(w->timer, pause_ms(w, index));
 	w->index = index;
-	w->failures = 0;
+	pk_tries_good(&w->tries);
 	w->was_known = true;
 	taken(w);
 }
@@ -70,7 +71,7 @@ static void refused(struct pk_token_watch *w)
 		pk_timer_set(w->timer, 0);
 		return;
 	}
-	pk_timer_set(w->timer, w->was_known ? pk_backoff_ms(w->failures++) : NEVER_MS);
+	pk_timer_set(w->timer, w->was_known ? pk_tries_again(&w->tries) : NEVER_MS);
 	if (!w->was_known)
 		return;
 	w->is_lost = true;
@@ -99,8 +100,8 @@ static void on_answer(void *arg, const struct pk_http_reply *reply)
 		refused(w);
 	} else {
 		w->index = 0;
-		w->errors++;
-		pk_timer_set(w->timer, w->was_known ? pk_backoff_ms(w->failures++) : NEVER_MS);
+		w->tries.turn++;
+		pk_timer_set(w->timer, w->was_known ? pk_tries_again(&w->tries) : NEVER_MS);
 	}
 }
 
@@ -110,7 +111,7 @@ static void ask(void *arg)
 	own_str path = { 0 };
 	struct pk_service_call call = { .service = w->args.service,
 					.header = w->args.header,
-					.turn = w->errors,
+					.turn = w->tries.turn,
 					.timeout_ms = TIMEOUT_MS,
 					.cap = ANSWER_MAX };
 
@@ -123,7 +124,7 @@ static void ask(void *arg)
 	w->asked_ms = pk_loop_now(w->args.loop);
 	w->call = pk_service_start(w->args.http, &call, on_answer, w, NULL);
 	if (!w->call)
-		pk_timer_set(w->timer, pk_backoff_ms(w->failures++));
+		pk_timer_set(w->timer, pk_tries_again(&w->tries));
 }
 
 struct pk_token_watch *pk_token_watch_new(const struct pk_token_watch_args *args)
