@@ -11,7 +11,7 @@ struct pk_tries {
 	unsigned int turn;     /* failed answers ever: which of several addresses is asked */
 };
 
-/* Counts a failure that no other address would mend; returns the milliseconds until the next try. */
+/* Counts a failure that no other address mends; returns the milliseconds until the next try. */
 static inline uint64_t pk_tries_again(struct pk_tries *t)
 {
 	return pk_backoff_ms(t->failures++);
