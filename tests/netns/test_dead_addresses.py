@@ -11,13 +11,13 @@ from harness.shell import wait_for
 ALLOW = {"rules": [{"endpointSelector": {}, "ingress": [{}]}]}
 TENANTS = [f"t{i}" for i in range(3)]
 PLACED = "/v1/allocations?namespace="
-WHATS = {"session": ("/v1/session/",), "told": (f"/v1/kv/{STATUS}tenants/",), "claim": (f"/v1/kv/{ROOT}blocks/",),
+KINDS = {"session": ("/v1/session/",), "told": (f"/v1/kv/{STATUS}tenants/",), "claim": (f"/v1/kv/{ROOT}blocks/",),
          "published": (f"/v1/kv/{ROOT}tenants/", f"/v1/kv/{ROOT}nodes/", f"/v1/kv/{STATUS}nodes/")}
 
 
 def asked(consul, what):
     """Writes, and what concerns the session, that came there; a question for keys says what it wants of them."""
-    return sum(path.startswith(WHATS[what]) and not any(word in path for word in ("recurse", "keys=", "consistent")) for path in list(consul.requests))
+    return sum(path.startswith(KINDS[what]) and not any(word in path for word in ("recurse", "keys=", "consistent")) for path in list(consul.requests))
 
 
 def blocks(node):
@@ -42,7 +42,7 @@ def test_writes_stay_where_they_were_taken(make_node, consul_of):
         node.add(tenant, "api", "web")
         wait_for(lambda: f"{ROOT}tenants/{tenant}/n1" in second.keys and second.written(tenant), f"what {tenant} is told and told of", 120)
     wait_for(lambda: asked(second, "session") >= 2, "a renewal", 120)
-    came = {what: (asked(first, what), asked(second, what)) for what in WHATS}
+    came = {what: (asked(first, what), asked(second, what)) for what in KINDS}
     assert all(tried <= 1 and taken >= 2 for tried, taken in came.values()), came
     with first.changed:
         first.index = first.newest = second.index + 1000
