@@ -352,18 +352,27 @@ static void on_session(void *arg, const struct pk_http_reply *reply)
 	finish(arg, &answer);
 }
 
-/* Takes whether there is such a session. A token that may not see it leaves the first word. */
+/*
+ * Takes whether there is such a session: a list without one alone says that there is none. A token
+ * that may not see it leaves the first word.
+ */
 static void on_looked_up(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_store_answer answer = { 0 };
+	struct pk_err err = { 0 };
 	own_json *doc = NULL;
 	char why[300];
 
-	if (!is_good(reply, true, why, sizeof(why), &answer)) {
+	if (!is_good(reply, false, why, sizeof(why), &answer)) {
 		if (answer.refused)
 			answer.why = NULL;
-	} else if (pk_json_parse("Consul's session", reply->body, reply->len, PK_JSON_RELAXED, &doc,
-				 NULL) == 0) {
+	} else if (pk_json_parse("Consul's list of one session", reply->body, reply->len,
+				 PK_JSON_RELAXED, &doc, &err) < 0) {
+		snprintf(why, sizeof(why), "%.200s" PK_SERVICE_OTHER, err.text);
+		answer.why = why;
+	} else if (pk_json_type(pk_json_root(doc)) != PK_JSON_ARRAY) {
+		answer.why = "Consul's list of one session isn't a list" PK_SERVICE_OTHER;
+	} else {
 		answer.done = pk_json_first(pk_json_root(doc)) != NULL;
 	}
 	finish(arg, &answer);
@@ -375,7 +384,7 @@ static void on_looked_up(void *arg, const struct pk_http_reply *reply)
  * sessions that live (1.22.2, killed and started again), whose keys nobody could take for two
  * minutes.
  */
-static bool look_up(struct pk_store_call *c)
+static bool look_up(struct pk_store_call *c, struct pk_err *err)
 {
 	struct pk_service_call call = { .header = "X-Consul-Token",
 					.cap = BODY_MAX,
@@ -387,7 +396,7 @@ static bool look_up(struct pk_store_call *c)
 	call.service = &s->config->consul;
 	call.path = path.text;
 	call.timeout_ms = TIMEOUT_MS;
-	c->call = pk_service_start(s->http, &call, on_looked_up, c, NULL);
+	c->call = pk_service_start(s->http, &call, on_looked_up, c, err);
 	return c->call != NULL;
 }
 
@@ -396,12 +405,14 @@ static void on_renewed(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_store_answer answer = { 0 };
 	struct pk_store_call *c = arg;
+	struct pk_err err = { 0 };
 	char why[300];
 
 	if (is_good(reply, true, why, sizeof(why), &answer)) {
-		if (reply->status == 404 && look_up(c))
+		if (reply->status == 404 && look_up(c, &err))
 			return;
 		answer.done = reply->status == 200;
+		answer.why = answer.done ? NULL : err.text;
 	}
 	finish(c, &answer);
 }

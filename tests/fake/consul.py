@@ -30,6 +30,7 @@ class FakeConsul(FakeServer):
         self.changes = []           # (verb, key) of each write that was asked for, but for nodes' reports
         self.sessions, self.held = [], {}       # those that live, and which key is whose
         self.replays = False        # it has just become the leader, and hasn't read its log yet: it finds no session
+        self.lookup = None          # what a session's look-up is answered with, in place of the word
         self.transactions = []      # the verbs and keys of each that was asked for
         self.writers = (STATUS, PREFIX, ROOT + "history/")      # below which a transaction may write
         self.meanwhile = None       # called once before the next transaction is looked at
@@ -230,6 +231,8 @@ class FakeConsul(FakeServer):
             return (200, self.token) if self.token_known else (403, "ACL not found")
         if path.startswith(HEALTH):
             return self.health(path[len(HEALTH):], "index" in query)
+        if path.startswith(LOOKUP) and self.lookup is not None:
+            return 200, self.lookup
         if path.startswith(LOOKUP):
             seen = path[len(LOOKUP):] in self.sessions and (not self.replays or "consistent" in query)
             return 200, [{"ID": path[len(LOOKUP):]}] if seen else []

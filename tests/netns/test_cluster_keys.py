@@ -120,6 +120,26 @@ def test_a_session_that_a_renewal_does_not_find(make_node, consul_of, over, dead
     assert len(consul.sessions) == 1 + over and consul.held[ROOT + "nodes/n1"] == consul.sessions[-1]
 
 
+@pytest.mark.parametrize("said", ["<html>a proxy's page</html>", '[{"ID":'], ids=["a page", "cut short"])
+def test_a_look_up_that_says_nothing(make_node, consul_of, said):
+    """Only a list that is empty says that a session is over: any other answer is asked for again, and said."""
+    node = make_node("n1", pool=("10.64.1.0/24",), conf={"mode": "process"})
+    consul = consul_of(node)
+    consul.writable = ROOT
+    config = {**ALONE, "consul": {"address": consul.address}}
+    node.start_picketd(config)
+    wait_for(lambda: ROOT + "nodes/n1" in consul.held, lambda: node.log()[-1500:], 60)
+    node.kill_picketd()
+    consul.replays, consul.lookup = True, said
+    node.start_picketd(config)
+    wait_for(lambda: consul.count("/v1/session/info/") > 1, "the question, and once more", 60)
+    wait_for(lambda: "name an agent's own address" in str(node.api("/v1/status")["reasons"]), lambda: node.api("/v1/status")["reasons"], 60)
+    assert len(consul.sessions) == 1
+    consul.replays, consul.lookup = False, None
+    wait_for(lambda: not node.reasons("cluster"), lambda: node.api("/v1/status")["reasons"], 60)
+    assert len(consul.sessions) == 1 and consul.held[ROOT + "nodes/n1"] == consul.sessions[0]
+
+
 def test_a_restored_store_takes_nobodys_word(one):
     """A snapshot lacks n3 alone and has an older word of n2, and somebody writes at once: no index is behind."""
     node, consul = one
