@@ -20,6 +20,11 @@ int pk_bpf_load_beside(const struct pk_bpf *bpf, struct pk_err *err);
  * in all of them. PK_CODE_LAYOUT: it isn't this binary's layout.
  */
 int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err);
+/*
+ * Says why a pin can't be opened, and what brings it back: one that is gone is pinned again by
+ * nobody but a picketd that has it open. PK_CODE_LAYOUT.
+ */
+int pk_bpf_fail_pin(struct pk_err *err, int num, const char *path);
 
 /* The pins' directories (bpfpin.c): 0 or -errno. */
 #define PK_PIN_SLOW "programs" /* beside a build's programs */

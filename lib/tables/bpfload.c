@@ -379,8 +379,7 @@ static int find_maps(const struct pk_paths *paths, int fds[PK_MAP_COUNT], struct
 		if (fds[i] < 0 && i == PK_MAP_NODE && errno == ENOENT)
 			return 0;
 		if (fds[i] < 0)
-			return pk_code(err, pk_fail(err, errno, "pinned map %s", path),
-				       PK_CODE_LAYOUT);
+			return pk_bpf_fail_pin(err, errno, path);
 		if (i == PK_MAP_NODE)
 			r = pk_bpf_read_node(fds[i], node, err);
 	}

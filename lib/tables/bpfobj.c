@@ -59,6 +59,15 @@ static int fail_layout(struct pk_err *err, int num, const char *what)
 		      "allocations and `picket sweep -all -apply`");
 }
 
+int pk_bpf_fail_pin(struct pk_err *err, int num, const char *path)
+{
+	if (num != ENOENT)
+		return fail_layout(err, num, path);
+	return pk_fix(err, pk_code(err, pk_fail(err, num, "%s", path), PK_CODE_LAYOUT),
+		      "stop this node's allocations and picketd, `picket sweep -all -apply`, start "
+		      "picketd; or reboot the node");
+}
+
 int pk_bpf_read_node(int map, struct pk_node *node, struct pk_err *err)
 {
 	static const __u32 zero;
@@ -148,7 +157,7 @@ static int open_maps(struct pk_bpf *bpf, struct pk_err *err)
 		snprintf(path, sizeof(path), "%s/%s", bpf->paths->maps, pk_map_name(i));
 		bpf->map[i] = bpf_obj_get(path);
 		if (bpf->map[i] < 0)
-			return fail_layout(err, errno, path);
+			return pk_bpf_fail_pin(err, errno, path);
 		if (i == PK_MAP_NODE)
 			r = pk_bpf_read_node(bpf->map[i], &bpf->node, err);
 		if (r == 0)
@@ -191,7 +200,7 @@ static int open_set(const struct pk_paths *paths, const char *build, int *prog, 
 			close(prog[i]);
 		prog[i] = bpf_obj_get(path);
 		if (prog[i] < 0)
-			return fail_layout(err, errno, path);
+			return pk_bpf_fail_pin(err, errno, path);
 	}
 	return 0;
 }
@@ -215,7 +224,7 @@ static int open_programs(struct pk_bpf *bpf, const char *build, struct pk_err *e
 		close(bpf->slow);
 	bpf->slow = bpf_obj_get(path);
 	if (bpf->slow < 0)
-		return fail_layout(err, errno, path);
+		return pk_bpf_fail_pin(err, errno, path);
 	strcpy(bpf->build, build);
 	return 0;
 }

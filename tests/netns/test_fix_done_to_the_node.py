@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `picket check` says as a `fix:` of the kernel, of programs, devices and files is done, and then check no longer says it."""
+import os
 import shutil
 import signal
 
@@ -244,3 +245,24 @@ def test_blocks_that_the_plugin_cannot_read(node):
     node.written()
     is_kept_out(node, 'say "pool": "10.40.7.0/24"', conf=without_pool(node))
     node.add("acme", "api", "web")
+
+
+@pytest.mark.parametrize("lost", [["maps/cidr"], ["maps/cidr", "current"]], ids=["a map", "what is current too"])
+def test_a_map_that_is_pinned_no_more(node, lost):
+    """Nobody has it open who could pin it again: ADD, check and status say the one way."""
+    fix = "stop this node's allocations and picketd, `picket sweep -all -apply`, start picketd; or reboot the node"
+    alloc = node.add("acme", "api", "web")
+    for name in lost:
+        os.unlink(node.path(f"sys/fs/bpf/picket/{name}"))
+    node.start_picketd()
+    assert [reason["fix"] for reason in node.reasons("load")] == [fix]
+    is_kept_out(node, fix)
+    if len(lost) == 1:
+        complains(node, fix)
+    node.delete(alloc)
+    node.kill_picketd(signal.SIGTERM)
+    node.picket("sweep", "-all", "-apply")
+    node.start_picketd()
+    assert not node.reasons("load")
+    node.delete(node.add("acme", "api", "web"))
+    assert fix not in told(node)
