@@ -97,6 +97,10 @@ int pk_fs_fix(struct pk_err *err, int r)
 		return pk_fix(err, r, "mount its file system writable; dmesg may say why it isn't");
 	if (r == -EIO)
 		return pk_fix(err, r, "its disk fails: see dmesg");
+	if (r == -EISDIR)
+		return pk_fix(err, r, "move away the directory that lies where a file belongs");
+	if (r == -ENOTDIR)
+		return pk_fix(err, r, "move away the file that lies where a directory belongs");
 	return r;
 }
 

@@ -19,8 +19,8 @@ int pk_fs_read_own(const char *path, size_t cap, char **text, size_t *len, struc
 int pk_fs_read_fd(int fd, size_t cap, char **text, size_t *len, struct pk_err *err);
 
 /*
- * Sets the fix of what a disk refuses (full, read-only, broken), unless one is set; returns r. The
- * functions below do so themselves.
+ * Sets the fix of what a disk refuses (full, read-only, broken, a directory in a file's place),
+ * unless one is set; returns r. The functions below do so themselves.
  */
 int pk_fs_fix(struct pk_err *err, int r);
 

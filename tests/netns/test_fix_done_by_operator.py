@@ -2,8 +2,10 @@
 """What a `fix:` says is done to the node itself (devices, records, settings), and then the complaint is gone."""
 import json
 import os
+import shutil
 import socket
 
+import pytest
 from harness.attach import command, conflist
 from harness.overlay import DEVICE
 from harness.servers import ask
@@ -166,3 +168,23 @@ def test_a_file_of_somebody_elses(node):
     assert node.run(words).returncode == 0
     os.chmod(file, 0o644)
     assert node.run([*nobody, *words]).returncode == 0
+
+
+@pytest.mark.parametrize("lies, fix", [("policies/history.json", "move away the directory that lies where a file belongs"),
+                                       ("policies", "move away the file that lies where a directory belongs")])
+def test_what_lies_in_the_place_of_stored_documents(node, lies, fix):
+    """What can't be written is tried again by itself."""
+    place = node.path(f"var/lib/picket/{lies}")
+    shutil.rmtree(place, ignore_errors=True)
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    if lies.endswith(".json"):
+        os.makedirs(place)
+    else:
+        with open(place, "w", encoding="ascii"):
+            pass
+    node.start_picketd({"nomad": None})
+    node.policy("a.json", {"tier": "operator", "rules": [{"endpointSelector": {}, "ingress": [{}]}]})
+    complains(node, fix)
+    os.rename(place, node.path("elsewhere"))
+    is_content(node, fix)
+    assert not node.reasons("store")
