@@ -195,7 +195,7 @@ static void make_parts(struct pk_daemon *d)
 	d->parts.records = pk_records_new(&records);
 	names.model = d->parts.model;
 	d->parts.events = pk_events_new(d->parts.loop, &names, NULL);
-	d->journal = pk_journal_new(paths, d->node, d->parts.lines);
+	d->journal = pk_journal_new(paths, d->node, d->parts.loop, d->parts.lines);
 	d->parts.journal = d->journal;
 	d->http = pk_http_new(d->parts.loop);
 	d->parts.apply = pk_apply_new(&(struct pk_apply_args){ .loop = d->parts.loop,

@@ -353,7 +353,9 @@ void daemon_start_sources(struct pk_daemon *d, const struct daemon_touched *whic
 		daemon_join_cluster(d);
 	if (which->flows && *d->config.flows_file)
 		d->parts.flowlog = pk_flowlog_new(
-			&(struct pk_flowlog_args){ .path = d->config.flows_file,
+			&(struct pk_flowlog_args){ .of = "flows",
+						   .loop = d->parts.loop,
+						   .path = d->config.flows_file,
 						   .max_size = d->config.flows_max_size,
 						   .keep = (unsigned int)d->config.flows_keep,
 						   .writer = d->parts.lines });

@@ -22,14 +22,18 @@ struct pk_journal {
 };
 
 struct pk_journal *pk_journal_new(const struct pk_paths *paths, const char *node,
-				  struct pk_writer *writer)
+				  struct pk_loop *loop, struct pk_writer *writer)
 {
 	struct pk_journal *j = pk_alloc(sizeof(*j));
 	own_str path = { 0 };
 
 	pk_str_addf(&path, "%s/var/log/picket/policy.jsonl", paths->root);
-	j->file = pk_flowlog_new(&(struct pk_flowlog_args){
-		.path = path.text, .max_size = FILE_MAX, .keep = KEEP, .writer = writer });
+	j->file = pk_flowlog_new(&(struct pk_flowlog_args){ .of = "journal",
+							    .path = path.text,
+							    .max_size = FILE_MAX,
+							    .keep = KEEP,
+							    .loop = loop,
+							    .writer = writer });
 	snprintf(j->node, sizeof(j->node), "%s", node);
 	return j;
 }

@@ -12,7 +12,7 @@
 struct pk_journal;
 
 struct pk_journal *pk_journal_new(const struct pk_paths *paths, const char *node,
-				  struct pk_writer *writer);
+				  struct pk_loop *loop, struct pk_writer *writer);
 uint64_t pk_journal_lost(const struct pk_journal *journal);
 /* Returns why the last line wasn't written, as -errno; 0: it was. */
 int pk_journal_error(struct pk_journal *journal);

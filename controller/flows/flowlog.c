@@ -16,7 +16,8 @@
 #include "log.h"
 #include "own.h"
 
-#define RETRY_S	 5
+#define RETRY_S	 1 /* between two tries of a file that can't be written */
+#define RETRY_MS (RETRY_S * 1000)
 #define ROOM_MAX 4096 /* bytes of a line, PK_FLOW_LINE_MAX */
 
 enum step { STEP_OPEN, STEP_ROTATE, STEP_WRITE };
@@ -24,6 +25,8 @@ enum step { STEP_OPEN, STEP_ROTATE, STEP_WRITE };
 /* path and all members after it belong to the writer's thread once there was a line. */
 struct pk_flowlog {
 	struct pk_writer *writer;
+	struct pk_timer *again; /* set while lines wait, or can't be written; NULL: no loop */
+	const char *of;
 	atomic_uint_fast64_t lost;
 	atomic_int error;   /* errno of the last line; 0: it was written */
 	atomic_bool trying; /* the file is tried again, without a line */
@@ -34,17 +37,6 @@ struct pk_flowlog {
 	time_t retry;	  /* when opening is tried again */
 	enum step failed; /* what the error is of: no earlier step ends it */
 };
-
-struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args)
-{
-	struct pk_flowlog *log = pk_alloc(sizeof(*log));
-
-	*log = (struct pk_flowlog){
-		.writer = args->writer, .max_size = args->max_size, .keep = args->keep, .fd = -1
-	};
-	log->path = pk_strdup(args->path);
-	return log;
-}
 
 static int close_file(void *arg, struct pk_err *err)
 {
@@ -64,6 +56,7 @@ void pk_flowlog_free(struct pk_flowlog *log)
 
 	if (!log)
 		return;
+	pk_timer_free(log->again);
 	if (log->writer) {
 		pk_writer_add(log->writer, &work);
 		return;
@@ -78,8 +71,9 @@ static void complain(struct pk_flowlog *log, enum step failed)
 	const int error = errno;
 	struct timespec now;
 
-	log_warn("op=flows file=%s err=\"%s: %s\" events go on being counted", log->path,
-		 names[failed], strerror(error));
+	if (error != atomic_load(&log->error))
+		log_warn("op=%s file=%s err=\"%s: %s\" its lines are lost", log->of, log->path,
+			 names[failed], strerror(error));
 	log->failed = failed;
 	atomic_store(&log->error, error);
 	if (log->fd >= 0)
@@ -87,6 +81,13 @@ static void complain(struct pk_flowlog *log, enum step failed)
 	log->fd = -1;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	log->retry = now.tv_sec + RETRY_S;
+}
+
+static void works(struct pk_flowlog *log)
+{
+	if (atomic_exchange(&log->error, 0))
+		log_info("op=%s file=%s lost=%lu can be written again", log->of, log->path,
+			 (unsigned long)atomic_load(&log->lost));
 }
 
 /*
@@ -129,7 +130,7 @@ static int open_file(struct pk_flowlog *log)
 	}
 	log->size = (uint64_t)st.st_size;
 	if (log->failed == STEP_OPEN)
-		atomic_store(&log->error, 0);
+		works(log);
 	return 0;
 }
 
@@ -165,12 +166,12 @@ static void write_line(struct pk_flowlog *log, const char *line, size_t len)
 	if (n == (ssize_t)len) {
 		log->size += len;
 		log->failed = STEP_OPEN;
-		atomic_store(&log->error, 0);
+		works(log);
 		return;
 	}
 	/* Half a line would spoil the next one: cut it off. */
 	if (n > 0 && ftruncate(log->fd, (off_t)log->size) < 0)
-		log_debug("op=flows truncate=%s", strerror(errno));
+		log_debug("op=%s truncate=%s", log->of, strerror(errno));
 	atomic_fetch_add(&log->lost, 1);
 	complain(log, STEP_WRITE);
 }
@@ -199,6 +200,8 @@ void pk_flowlog_line(struct pk_flowlog *log, const char *text, size_t len)
 	line->len = len + 1;
 	memcpy(line->text, text, len);
 	line->text[len] = '\n';
+	if (log->again)
+		pk_timer_hurry(log->again, RETRY_MS);
 	if (log->writer && pk_writer_add(log->writer, &work))
 		return;
 	if (log->writer)
@@ -226,7 +229,7 @@ static int try_again(void *arg, struct pk_err *err)
 
 	(void)err;
 	if (open_file(log) == 0 && has_room(log))
-		atomic_store(&log->error, 0);
+		works(log);
 	atomic_store(&log->trying, false);
 	return 0;
 }
@@ -244,4 +247,28 @@ int pk_flowlog_error(struct pk_flowlog *log)
 	work.arg = arg;
 	pk_writer_add(log->writer, &work);
 	return -error;
+}
+
+/* Tries a file again that can't be written: nobody may ask, and the next line is to be in it. */
+static void try_in_a_while(void *arg)
+{
+	struct pk_flowlog *log = arg;
+
+	if (pk_flowlog_error(log) < 0 || pk_writer_waiting(log->writer))
+		pk_timer_set(log->again, RETRY_MS);
+}
+
+struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args)
+{
+	struct pk_flowlog *log = pk_alloc(sizeof(*log));
+
+	*log = (struct pk_flowlog){ .writer = args->writer,
+				    .of = args->of,
+				    .max_size = args->max_size,
+				    .keep = args->keep,
+				    .fd = -1 };
+	log->path = pk_strdup(args->path);
+	if (args->loop)
+		log->again = pk_timer_new(args->loop, try_in_a_while, log);
+	return log;
 }

@@ -16,6 +16,8 @@ struct pk_flowlog_args {
 	const char *path;
 	uint64_t max_size;
 	unsigned int keep;
+	const char *of;		  /* what its lines are, for the log: "flows" */
+	struct pk_loop *loop;	  /* NULL where there is no writer */
 	struct pk_writer *writer; /* NULL: each line is written at once */
 };
 struct pk_flowlog *pk_flowlog_new(const struct pk_flowlog_args *args);
@@ -24,7 +26,7 @@ void pk_flowlog_line(struct pk_flowlog *log, const char *line, size_t len);
 uint64_t pk_flowlog_lost(const struct pk_flowlog *log);
 /*
  * Returns why the last line wasn't written, as -errno, 0 where it was. Such a file is tried again
- * then, as the next line may be days away: that it can be opened, and has room where it had none.
- * What else was wrong with a line ends with the next one.
+ * then, and each second by the loop, as the next line may be days away: that it can be opened, and
+ * has room where it had none. What else was wrong with a line ends with the next one.
  */
 int pk_flowlog_error(struct pk_flowlog *log);

@@ -252,3 +252,24 @@ def test_a_journal_without_room(node):
     wait_for(lambda: not node.reasons("lines"), "room to be found", 30)
     node.policy("b.json", DENY)
     wait_for(lambda: os.path.getsize(node.path("var/log/picket/policy.jsonl")), "its next line", 30)
+
+
+@pytest.mark.parametrize("of", ("journal", "flows"))
+def test_a_file_that_is_mended_while_nobody_asks(node, of):
+    """The log says whose lines are lost; picketd opens the file by itself, before the next line, and says so."""
+    files = {"journal": node.path("var/log/picket/policy.jsonl"), "flows": node.path("var/log/picket/flows.jsonl")}
+    os.makedirs(files[of])
+    node.start_picketd({"nomad": None, "consul": None, "flows": {"file": os.path.join(node.root, "var/log/picket/flows.jsonl")}})
+    if of == "journal":
+        node.policy("a.json", DENY)
+    else:
+        a, b = (node.add("acme", name, "g") for name in "ab")
+        node.policy("a.json", DENY)
+        wait_for(lambda: not a.pings(b), "a denied packet")
+    wait_for(lambda: f"op={of} file=" in node.log(), node.log, 30)
+    other, = set(files) - {of}
+    assert f"op={other} file=" not in node.log()
+    os.rmdir(files[of])
+    wait_for(lambda: os.path.isfile(files[of]), "the file, before a line and a question", 30)
+    wait_for(lambda: "can be written again" in node.log(), node.log, 30)
+    assert node.log().count(f"op={of} file=") == 2

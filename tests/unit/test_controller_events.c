@@ -337,8 +337,8 @@ static size_t lines_of(const char *path)
 
 static struct pk_flowlog *flow_file(const char *path, uint64_t max_size, unsigned int keep)
 {
-	return pk_flowlog_new(
-		&(struct pk_flowlog_args){ .path = path, .max_size = max_size, .keep = keep });
+	return pk_flowlog_new(&(struct pk_flowlog_args){
+		.of = "flows", .path = path, .max_size = max_size, .keep = keep });
 }
 
 /* How many lines of twenty such events are over their payer's share. */
