@@ -70,9 +70,8 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return c->result == 0;
 }
 
-static struct pk_store_call *start(struct pk_store *store, struct pk_store_call *c,
-				   struct pk_service_call *call, pk_http_fn *on_reply,
-				   struct pk_err *err)
+static bool begin(const struct pk_store *store, struct pk_store_call *c,
+		  struct pk_service_call *call, pk_http_fn *on_reply, struct pk_err *err)
 {
 	const struct consul_store *s = (const struct consul_store *)store;
 
@@ -81,7 +80,14 @@ static struct pk_store_call *start(struct pk_store *store, struct pk_store_call 
 	call->timeout_ms = call->timeout_ms ?: TIMEOUT_MS;
 	call->cap = call->cap ?: BODY_MAX;
 	c->call = pk_service_start(s->http, call, on_reply, c, err);
-	if (c->call)
+	return c->call;
+}
+
+static struct pk_store_call *start(struct pk_store *store, struct pk_store_call *c,
+				   struct pk_service_call *call, pk_http_fn *on_reply,
+				   struct pk_err *err)
+{
+	if (begin(store, c, call, on_reply, err))
 		return c;
 	call_free(c);
 	return NULL;
@@ -352,26 +358,19 @@ static void on_session(void *arg, const struct pk_http_reply *reply)
 	finish(arg, &answer);
 }
 
-/*
- * Takes whether there is such a session: a list without one alone says that there is none. A token
- * that may not see it leaves the first word.
- */
+/* Takes the list of one session: an empty one says it is over; a refusal leaves the first word. */
 static void on_looked_up(void *arg, const struct pk_http_reply *reply)
 {
 	struct pk_store_answer answer = { 0 };
-	struct pk_err err = { 0 };
 	own_json *doc = NULL;
 	char why[300];
 
 	if (!is_good(reply, false, why, sizeof(why), &answer)) {
-		if (answer.refused)
-			answer.why = NULL;
-	} else if (pk_json_parse("Consul's list of one session", reply->body, reply->len,
-				 PK_JSON_RELAXED, &doc, &err) < 0) {
-		snprintf(why, sizeof(why), "%.200s" PK_SERVICE_OTHER, err.text);
-		answer.why = why;
-	} else if (pk_json_type(pk_json_root(doc)) != PK_JSON_ARRAY) {
-		answer.why = "Consul's list of one session isn't a list" PK_SERVICE_OTHER;
+		answer.why = answer.refused ? NULL : answer.why;
+	} else if (pk_json_parse("Consul's session", reply->body, reply->len, PK_JSON_RELAXED, &doc,
+				 NULL) < 0 ||
+		   pk_json_type(pk_json_root(doc)) != PK_JSON_ARRAY) {
+		answer.why = "what answers of a session is no list" PK_SERVICE_OTHER;
 	} else {
 		answer.done = pk_json_first(pk_json_root(doc)) != NULL;
 	}
@@ -386,18 +385,12 @@ static void on_looked_up(void *arg, const struct pk_http_reply *reply)
  */
 static bool look_up(struct pk_store_call *c, struct pk_err *err)
 {
-	struct pk_service_call call = { .header = "X-Consul-Token",
-					.cap = BODY_MAX,
-					.turn = c->turn };
-	const struct consul_store *s = (const struct consul_store *)c->store;
+	struct pk_service_call call = { .turn = c->turn };
 	own_str path = { 0 };
 
 	pk_str_addf(&path, "/v1/session/info/%s?consistent=true", c->session);
-	call.service = &s->config->consul;
 	call.path = path.text;
-	call.timeout_ms = TIMEOUT_MS;
-	c->call = pk_service_start(s->http, &call, on_looked_up, c, err);
-	return c->call != NULL;
+	return begin(c->store, c, &call, on_looked_up, err);
 }
 
 /* Takes the answer to a session's renewal. That the session is over is no error. */
