@@ -43,7 +43,7 @@ static __always_inline void close_who(const struct pk_flow *flow, int side,
 	const struct pk_endpoint *ep = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
 	const struct pk_remote *r = slot ? NULL : bpf_map_lookup_elem(&remote, addr);
 
-	if (ep && flow_side_same(flow, side)) {
+	if (ep && ep->opened == flow->opened[side]) {
 		*identity = ep->identity;
 		*tenant = ep->tenant;
 	} else if (r) {

@@ -46,16 +46,26 @@ static __always_inline __u64 *place_word(struct pk_flow_key *place)
 _Static_assert(offsetof(struct pk_flow_key, sport) == 32, "places: the lock is one aligned word");
 
 /*
+ * Returns whether the flow is in that state, and its time-out has run for more than so many seconds.
+ * Another CPU may have begun it behind now.
+ */
+static __always_inline bool place_rested(const struct pk_flow_key *key, const struct pk_flow *flow,
+					 __u8 state, __u32 seconds, __u32 now)
+{
+	__u32 left = flow->expires - now;
+
+	return flow->state == state &&
+	       (__s32)(flow_seconds(key, state) * pk_hz - left) > (__s32)(seconds * pk_hz);
+}
+
+/*
  * Returns whether the flow is an answered DNS question: it stays for a late answer, but gives way
  * where places are needed.
  */
 static __always_inline bool place_is_answered(const struct pk_flow_key *key,
 					      const struct pk_flow *flow, __u32 now)
 {
-	__u32 left = flow->expires - now;
-
-	return flow_is_dns(key) && flow->state == PK_FLOW_OPEN &&
-	       left < (flow_seconds(key, PK_FLOW_OPEN) - PK_PLACE_ANSWERED) * pk_hz;
+	return flow_is_dns(key) && place_rested(key, flow, PK_FLOW_OPEN, PK_PLACE_ANSWERED, now);
 }
 
 /*
@@ -65,10 +75,7 @@ static __always_inline bool place_is_answered(const struct pk_flow_key *key,
 static __always_inline bool place_is_reset(const struct pk_flow_key *key,
 					   const struct pk_flow *flow, __u32 now)
 {
-	__u32 left = flow->expires - now;
-
-	return flow->state == PK_FLOW_RESET &&
-	       left < (flow_seconds(key, PK_FLOW_RESET) - PK_PLACE_RESET) * pk_hz;
+	return place_rested(key, flow, PK_FLOW_RESET, PK_PLACE_RESET, now);
 }
 
 /*
@@ -103,10 +110,8 @@ static __always_inline bool place_is_over(const struct pk_flow_key *key, const s
 static __always_inline bool place_closes(const struct pk_flow_key *key, const struct pk_flow *flow,
 					 __u32 now)
 {
-	__u32 left = flow->expires - now;
-
 	return flow->state == PK_FLOW_CLOSED && !pk_flow_expired(flow, now, pk_hz) &&
-	       left >= (flow_seconds(key, PK_FLOW_CLOSED) - PK_PLACE_CLOSED) * pk_hz;
+	       !place_rested(key, flow, PK_FLOW_CLOSED, PK_PLACE_CLOSED, now);
 }
 
 /* Says how needed a place is. */

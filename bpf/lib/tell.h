@@ -100,7 +100,6 @@ static __always_inline void tell_outside(const struct __sk_buff *skb, const stru
 	const struct pk_node *n = node_get();
 	bool v4 = pkt->flags & PK_PKT_IPV4;
 
-	e->outside = true;
 	e->from = pkt->dst;
 	e->to = pkt->src;
 	for (int i = 0; n && i < PK_UPLINKS; i++) {
@@ -126,31 +125,42 @@ static __always_inline bool tell_may_outside(const struct pk_pkt *pkt)
 				   2 * PK_ANSWERS_PER_S, bpf_get_prandom_u32() % 3, keep);
 }
 
+/* Fills in the ends of the error; returns false where its sender has had enough of them. */
+static __always_inline bool tell_ends(const struct __sk_buff *skb, const struct pk_pkt *pkt,
+				      struct tell_ends *e)
+{
+	__u32 slot = pkt->slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+
+	if (!ep)
+		return false;
+	e->outside = pkt->dir == PK_INGRESS;
+	if (e->outside) {
+		tell_outside(skb, pkt, e);
+		return tell_may_outside(pkt);
+	}
+	e->from = ep->gateway4;
+	e->to = pkt->flags & PK_PKT_IPV4 ? ep->ipv4 : ep->ipv6;
+	return bucket_answer(slot);
+}
+
+/* Sends the error back to where the packet came from. */
+static __always_inline void tell_back(const struct __sk_buff *skb, struct pk_pkt *pkt,
+				      const struct tell_ends *e)
+{
+	pkt->action = e->outside ? PK_ACT_BACK : PK_ACT_TELL;
+	if (e->outside)
+		pkt->target = skb->ifindex;
+}
+
 /* Returns the reason of the denial; the packet has become the error, or is dropped. */
 static __always_inline int pk_tell(struct __sk_buff *skb, struct pk_scratch *s)
 {
-	bool outside = s->pkt.dir == PK_INGRESS;
-	__u32 slot = s->pkt.slot;
-	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
 	struct tell_ends e = {};
 
-	s->pkt.action = PK_ACT_DROP;
-	if (!ep || !(outside ? tell_may_outside(&s->pkt) : bucket_answer(slot)))
-		return s->pkt.denied;
-	if (outside) {
-		tell_outside(skb, &s->pkt, &e);
-	} else {
-		e.from = ep->gateway4;
-		e.to = s->pkt.flags & PK_PKT_IPV4 ? ep->ipv4 : ep->ipv6;
-	}
-	if (tell_quote(skb, s, &e) != PK_REASON_OK) {
+	if (tell_ends(skb, &s->pkt, &e) && tell_quote(skb, s, &e) == PK_REASON_OK)
+		tell_back(skb, &s->pkt, &e);
+	else
 		s->pkt.action = PK_ACT_DROP;
-		return s->pkt.denied;
-	}
-	s->pkt.action = PK_ACT_TELL;
-	if (outside) {
-		s->pkt.target = skb->ifindex;
-		s->pkt.action = PK_ACT_BACK;
-	}
 	return s->pkt.denied;
 }
