@@ -42,10 +42,23 @@ static __always_inline bool flow_reset_waits(const struct pk_flow *flow, const s
 	       (flow->flags & PK_FLOW_WORLD && !(flow->scale & PK_FLOW_GOES_ON));
 }
 
-/* The packet is a FIN, if it is no RST. */
+/* Returns the state of an open connection that has seen these FINs. */
+static __always_inline __u8 flow_state_fins(const struct pk_flow *flow)
+{
+	__u8 both = PK_FLOW_FIN(0) | PK_FLOW_FIN(1), fins = flow->flags & both;
+
+	if (fins == both)
+		return PK_FLOW_CLOSED;
+	return fins ? PK_FLOW_CLOSING : PK_FLOW_OPEN;
+}
+
+/*
+ * The packet is a FIN, if it is no RST. One from outside behind a RST is noted alone: who sends
+ * both in turn holds no place by it.
+ */
 static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk_pkt *pkt)
 {
-	__u8 fins = PK_FLOW_FIN(0) | PK_FLOW_FIN(1);
+	bool foreign = flow_is_foreign(flow, pkt);
 
 	if (pkt->tcp_flags & PK_TH_RST) {
 		/* Another CPU's write of scale may have gone over it. */
@@ -54,12 +67,11 @@ static __always_inline void flow_state_tcp(struct pk_flow *flow, const struct pk
 		if (flow->state != PK_FLOW_CLOSED)
 			flow->state = flow_reset_waits(flow, pkt) ? PK_FLOW_RESET : PK_FLOW_CLOSED;
 	} else {
-		if (flow_is_unopened(flow) && flow_is_foreign(flow, pkt))
+		if (flow_is_unopened(flow) && foreign)
 			return; /* who doesn't hear the answer has nothing to close */
 		flow->flags |= PK_FLOW_FIN(pkt->role & 1);
-		if (flow->state != PK_FLOW_CLOSED)
-			flow->state =
-				(flow->flags & fins) == fins ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
+		if (flow->state != PK_FLOW_CLOSED && !(flow->state == PK_FLOW_RESET && foreign))
+			flow->state = flow_state_fins(flow);
 	}
 }
 
@@ -120,7 +132,7 @@ static __always_inline void flow_contradict(struct __sk_buff *skb, struct pk_flo
 	if (!(flow->scale & PK_FLOW_OPENED) && flow_is_answered(skb, flow, pkt))
 		flow->scale |= PK_FLOW_OPENED;
 	if (!flow_is_foreign(flow, pkt))
-		flow->state = flow->scale & PK_FLOW_OPENED ? PK_FLOW_OPEN : PK_FLOW_NEW;
+		flow->state = flow->scale & PK_FLOW_OPENED ? flow_state_fins(flow) : PK_FLOW_NEW;
 }
 
 /*

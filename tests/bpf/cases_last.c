@@ -130,10 +130,63 @@ static void runs_out(void)
 	check("prolongs nothing", left() <= 4);
 }
 
+/* A's connection to the world, which is open; each side has said nothing yet. */
+static void opens(void)
+{
+	struct expect e = { "its answer", PK_REASON_OK, 1, PK_INGRESS, false };
+	struct pkt p =
+		world_says(pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, SYN | ACK)), 500, 101, 1000);
+	struct node_meta world = { .ingress_ifindex = 1 };
+
+	node_reset();
+	node_from("A opens to the world", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, SYN)), 100, 0, 1000),
+		  PK_REASON_OK);
+	node_expect(&e, NODE_TO, 1, &p, &world);
+	node_from("and goes on", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)), 101, 501, 1000),
+		  PK_REASON_OK);
+}
+
+static void the_world_says(const char *text, uint8_t flags)
+{
+	struct pkt p = world_says(pkt_v4(WHO_WORLD, WHO_A, TCP(443, 40000, flags)), 501, 101, 1000);
+	struct expect e = { text, PK_REASON_OK, 1, PK_INGRESS, false };
+	struct node_meta world = { .ingress_ifindex = 1 };
+
+	node_expect(&e, NODE_TO, 1, &p, &world);
+}
+
+/* A RST and a FIN from outside in turn hold no place; a FIN counts once the RST is taken back. */
+static void in_turn(void)
+{
+	opens();
+	the_world_says("a RST", RST);
+	check("ends it in ten seconds", left() <= 10);
+	pass(6);
+	for (int turn = 0; turn < 2; turn++) {
+		the_world_says("a FIN", FIN | ACK);
+		check("prolongs nothing", left() <= 4);
+		the_world_says("another RST", RST);
+		check("nor does that", left() <= 4);
+	}
+	node_from("A goes on", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)), 101, 502, 1000),
+		  PK_REASON_OK);
+	check("with what is half closed", left() > 100 && left() <= 120);
+	opens();
+	the_world_says("a RST alone", RST);
+	node_from("A goes on", 1,
+		  world_says(pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)), 101, 501, 1000),
+		  PK_REASON_OK);
+	check("with what is open", left() > 120);
+}
+
 void cases_last(void)
 {
 	others_begin();
 	after_a_second();
 	every_place();
 	runs_out();
+	in_turn();
 }

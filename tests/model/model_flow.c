@@ -354,7 +354,19 @@ static bool opens(const struct model_flow *f, const struct seen *s, int role)
 	return f->asked && f->awaits && s->ack == f->awaits;
 }
 
-/* Another state than the packet's end would have, and whether its RST or FIN ends anything. */
+/* What an open connection is by its FINs. */
+static uint8_t state_of_fins(const struct model_flow *f)
+{
+	static const uint8_t of[] = { PK_FLOW_OPEN, PK_FLOW_CLOSING, PK_FLOW_CLOSING,
+				      PK_FLOW_CLOSED };
+
+	return of[f->fins];
+}
+
+/*
+ * Another state than the packet's end would have, and whether its RST or FIN ends anything. A FIN
+ * from outside behind a RST is noted for when that is taken back.
+ */
 static void flow_ends(struct model_flow *f, const struct seen *s, int role, bool followed)
 {
 	if (s->tcp & TH_RST && f->state != PK_FLOW_CLOSED)
@@ -363,8 +375,8 @@ static void flow_ends(struct model_flow *f, const struct seen *s, int role, bool
 	if (s->tcp & TH_RST || (is_foreign(f, role) && is_unopened(f)))
 		return;
 	f->fins |= 1 << role;
-	if (f->state != PK_FLOW_CLOSED)
-		f->state = f->fins == 3 ? PK_FLOW_CLOSED : PK_FLOW_CLOSING;
+	if (f->state != PK_FLOW_CLOSED && !(f->state == PK_FLOW_RESET && is_foreign(f, role)))
+		f->state = state_of_fins(f);
 }
 
 void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
@@ -389,7 +401,7 @@ void flow_touch(struct model *m, uint32_t nr, const struct seen *s, int role)
 		if (f->state == PK_FLOW_RESET)
 			f->open |= opens(f, s, role);
 		if (f->state == PK_FLOW_RESET && !is_foreign(f, role))
-			f->state = f->open ? PK_FLOW_OPEN : PK_FLOW_NEW;
+			f->state = f->open ? state_of_fins(f) : PK_FLOW_NEW;
 		/* What is closed runs out, whatever is still on its way. */
 		if (f->state != PK_FLOW_CLOSED && f->state != PK_FLOW_RESET)
 			flow_lives_on(m, f);
