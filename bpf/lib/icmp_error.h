@@ -185,7 +185,7 @@ static __always_inline int pk_icmp_error(struct __sk_buff *skb, struct pk_scratc
 	PK_STALL(ERROR_FOUND);
 	if (!flow_current(flow, pkt, now, &last)) {
 		icmp_error_judged_party(s);
-		reason = miss_quoted(s, flow, now);
+		reason = miss_quoted(skb, s, flow, now);
 		if (reason)
 			return reason;
 	}

@@ -73,15 +73,6 @@ static __always_inline struct pk_flow *miss_find(struct pk_scratch *s)
 	return NULL;
 }
 
-/* Returns whether a translated flow can't go on at the node's address that its other end knows. */
-static __always_inline bool miss_is_lost(struct __sk_buff *skb, struct pk_scratch *s,
-					 const struct pk_flow *flow)
-{
-	if (flow->flags & PK_FLOW_DESTINATION)
-		return !peer_is_asked(skb, s);
-	return nat_is_lost(flow, s);
-}
-
 /*
  * Judges s->pkt, whose peer is resolved and whose translation is chosen, and makes or renews the
  * flow. A flow that is over is deleted, and the packet is then looked at once more as if it had

@@ -126,11 +126,21 @@ static __always_inline void miss_known(struct pk_scratch *s, const struct pk_flo
 	pkt->party = slot == pkt->slot ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
 }
 
+/* Returns whether a translated flow can't go on at the node's address that its other end knows. */
+static __always_inline bool miss_is_lost(struct __sk_buff *skb, struct pk_scratch *s,
+					 const struct pk_flow *flow)
+{
+	if (flow->flags & PK_FLOW_DESTINATION)
+		return !peer_is_asked(skb, s);
+	return nat_is_lost(flow, s);
+}
+
 /*
  * Judges the flow under s->key that an ICMP error is about as its own packets would be; meanwhile
- * s->pkt is one of those.
+ * s->pkt is one of those. Of a flow that is lost nobody is told: its next packet ends it.
  */
-static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flow, __u32 now)
+static __always_inline int miss_quoted(struct __sk_buff *skb, struct pk_scratch *s,
+				       struct pk_flow *flow, __u32 now)
 {
 	struct pk_pkt *pkt = &s->pkt;
 	__u16 flags = pkt->flags;
@@ -143,7 +153,9 @@ static __always_inline int miss_quoted(struct pk_scratch *s, struct pk_flow *flo
 										 : PK_PKT_PORTS;
 	miss_known(s, flow);
 	miss_ends(s);
-	if (miss_same(flow, s)) {
+	if (flow->flags & PK_FLOW_SOURCE)
+		peer_masqueraded(skb, s);
+	if (miss_same(flow, s) && !miss_is_lost(skb, s, flow)) {
 		reason = miss_judge(s);
 		if (!reason)
 			reason = miss_built(pkt);

@@ -8,7 +8,10 @@
 #include "lib/stall.h"
 #include "lib/touch.h"
 
-/* Copies the FIB's way into a flow that leaves the node. For an ICMP error the FIB wasn't asked. */
+/*
+ * Copies the FIB's way into a flow that leaves the node. For an ICMP error the FIB is asked about
+ * masqueraded flows alone.
+ */
 static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flow *flow)
 {
 	if (!miss_is_routed(&s->pkt) || !s->way.target)

@@ -202,8 +202,58 @@ static __always_inline const struct pk_endpoint *peer_hook(struct pk_pkt *pkt,
 }
 
 /*
+ * Asks for the way of the masqueraded flow under s->key, as a packet of its endpoint's does. Where
+ * there is none, s->way.target is that endpoint's own device.
+ */
+static __noinline void peer_masqueraded(struct __sk_buff *skb, struct pk_scratch *s)
+{
+	__u32 slot = s->pkt.slot;
+	const struct pk_endpoint *ep = bpf_map_lookup_elem(&endpoints, &slot);
+	struct peer_ask ask = { .src = s->key.src, .dst = s->key.dst };
+
+	if (!ep)
+		return;
+	ask.ifindex = ep->host_ifindex;
+	peer_route(skb, s, &ask);
+}
+
+/* Returns whether the flow's port is published on that very address of the node. */
+static __always_inline bool peer_is_published(const struct pk_flow_key *flow)
+{
+	struct pk_published_key key = { .addr = flow->dst,
+					.proto = flow->proto,
+					.port = flow->dport };
+
+	return bpf_map_lookup_elem(&published, &key);
+}
+
+/*
+ * Returns whether the main table has a way to the address, as if it weren't local, or to one of the
+ * three next to it. IPv4's main table holds the local one's routes, too, as long as nobody has made
+ * a rule; and of four addresses in one network no more than three are its own or a broadcast's.
+ */
+static __always_inline bool peer_is_covered(struct __sk_buff *skb, struct pk_scratch *s,
+					    struct peer_ask *ask)
+{
+	__u8 last = ask->dst.b[15];
+
+	for (__u8 i = 0; i < 4; i++) {
+		ask->dst.b[15] = last ^ i;
+		peer_fib_ask(&s->fib, ask);
+		if (peer_is_way(
+			    bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), BPF_FIB_LOOKUP_DIRECT)))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Returns whether the node still has the address that the flow's initiator asked for at a published
- * port. The FIB is asked from the endpoint's device, where forwarding is on.
+ * port. The FIB is asked from the endpoint's device, where forwarding is on. It has one answer for
+ * what is local and for what has no route; only under a route that covers the address it means the
+ * first. An address for itself, of 32 bits, that neither a network nor a default route covers can't
+ * be told from one that is lost: where the port is published on that very address the flow goes on,
+ * as a new one could begin.
  */
 static __noinline bool peer_is_asked(struct __sk_buff *skb, struct pk_scratch *s)
 {
@@ -218,7 +268,10 @@ static __noinline bool peer_is_asked(struct __sk_buff *skb, struct pk_scratch *s
 		return true;
 	ask.ifindex = ep->host_ifindex;
 	peer_fib_ask(&s->fib, &ask);
-	return bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0) == BPF_FIB_LKUP_RET_NOT_FWDED;
+	if (bpf_fib_lookup(skb, &s->fib, sizeof(s->fib), 0) != BPF_FIB_LKUP_RET_NOT_FWDED)
+		return false;
+	return publish_is_nodes(&ask.dst) || peer_is_covered(skb, s, &ask) ||
+	       peer_is_published(&s->key);
 }
 
 /* Classifies an address that is neither this node's nor an endpoint's of it. */

@@ -33,8 +33,8 @@ static const struct {
 	SUBJECT(tuple),	  SUBJECT(identification), SUBJECT(outside),	 SUBJECT(remote),
 	SUBJECT(dhcp),	  SUBJECT(dhcp6),	   SUBJECT(undelivered), SUBJECT(host_tap),
 	SUBJECT(overlay), SUBJECT(wrap),	   SUBJECT(window),	 SUBJECT(flood),
-	SUBJECT(way),	  SUBJECT(stranger),	   SUBJECT(opening),	 SUBJECT(close),
-	SUBJECT(hook),	  SUBJECT(verifier),
+	SUBJECT(way),	  SUBJECT(lost),	   SUBJECT(stranger),	 SUBJECT(opening),
+	SUBJECT(close),	  SUBJECT(hook),	   SUBJECT(verifier),
 };
 
 static bool asked(int argc, char **argv, const char *option)

@@ -164,6 +164,7 @@ void cases_last(void);
 void cases_undelivered(void);
 void cases_uplink(void);
 void cases_way(void);
+void cases_lost(void);
 void cases_tuple(void);
 void cases_identification(void);
 void cases_outside(void);
