@@ -46,8 +46,8 @@ static __always_inline __u64 *place_word(struct pk_flow_key *place)
 _Static_assert(offsetof(struct pk_flow_key, sport) == 32, "places: the lock is one aligned word");
 
 /*
- * Returns whether the flow is in that state, and its time-out has run for more than so many seconds.
- * Another CPU may have begun it behind now.
+ * Returns whether the flow is in that state, and its time-out has run for more than so many
+ * seconds. Another CPU may have begun it behind now.
  */
 static __always_inline bool place_rested(const struct pk_flow_key *key, const struct pk_flow *flow,
 					 __u8 state, __u32 seconds, __u32 now)

@@ -124,9 +124,9 @@ static void published(const struct lost *l)
 	answers(l, &got, true);
 	check("the node loses the address", !system(l->del));
 	answers(l, &got, !l->told);
-	check("as it was", !system(l->undo) &&
-				   !system("ip route replace default via 192.0.2.254 dev up0 &&"
-					   " ip -6 route replace default via fd00:2::fe dev up0"));
+	check("as it was",
+	      !system(l->undo) && !system("ip route replace default via 192.0.2.254 dev up0 &&"
+					  " ip -6 route replace default via fd00:2::fe dev up0"));
 }
 
 #define OUT0 "ip link add out0 type veth peer name out1 && ip link set out0 up && "
@@ -144,8 +144,8 @@ static const struct lost losts[] = {
 	       " ip -6 route add unreachable fd00:77::/32",
 	  "ip addr del fd00:77::1/128 dev out0",
 	  "ip link del out0 && ip -6 route del unreachable fd00:77::/32", true },
-	{ "an IPv6 address for itself", true, true, OUT0 "ip addr add fd00:77::1/128 dev out0 nodad",
-	  "true", "ip link del out0", false },
+	{ "an IPv6 address for itself", true, true,
+	  OUT0 "ip addr add fd00:77::1/128 dev out0 nodad", "true", "ip link del out0", false },
 	{ "a rule divides the tables", false, false,
 	  OUT0 "ip addr add 10.77.0.1/30 dev out0 && ip rule add from 10.99.0.0/16 lookup 77",
 	  "ip addr del 10.77.0.1/30 dev out0",
