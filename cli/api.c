@@ -91,21 +91,32 @@ bool cli_daemon_runs(const struct cli *cli)
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-int cli_config_string(const struct cli *cli, const char *section, const char *key, char **out,
-		      struct pk_err *err)
+int cli_config(const struct cli *cli, struct pk_json_doc **doc, struct pk_err *err)
 {
-	const char *path = cli->paths.config, *said;
-	const struct pk_json *in;
+	const char *path = cli->paths.config;
 	own_mem char *text = NULL;
-	own_json *doc = NULL;
 	size_t len;
 
-	*out = NULL;
+	*doc = NULL;
 	if (access(path, F_OK) < 0)
 		return 0;
 	if (pk_fs_read_own(path, PK_JSON_MAX, &text, &len, err) < 0 ||
-	    pk_json_parse(path, text, len, PK_JSON_COMMENTS, &doc, err) < 0)
+	    pk_json_parse(path, text, len, PK_JSON_COMMENTS, doc, err) < 0)
 		return -EINVAL;
+	return 0;
+}
+
+int cli_config_string(const struct cli *cli, const char *section, const char *key, char **out,
+		      struct pk_err *err)
+{
+	const char *said;
+	const struct pk_json *in;
+	own_json *doc = NULL;
+	int r = cli_config(cli, &doc, err);
+
+	*out = NULL;
+	if (r < 0 || !doc)
+		return r;
 	in = section ? pk_json_get(pk_json_root(doc), section) : pk_json_root(doc);
 	said = pk_json_string(pk_json_get(in, key));
 	if (said && !(*out = strdup(said)))

@@ -13,9 +13,34 @@
 #include "fs.h"
 #include "own.h"
 #include "settings.h"
+#include "settings_forms.h"
 #include "uplink.h"
 
-/* Finds the settings that the node lives by: picketd's, else those of the first conflist. */
+/*
+ * Takes what picketd.json says of the way out. A file that can't be read says nothing: no picketd
+ * starts with it.
+ */
+static void of_the_file(const struct check *c, struct pk_settings *s)
+{
+	struct pk_masquerade masquerade = s->masquerade;
+	struct pk_uplink_names names = { 0 };
+	own_json *doc = NULL;
+	const struct pk_json *v;
+
+	if (cli_config(c->cli, &doc, NULL) < 0 || !doc)
+		return;
+	v = pk_json_get(pk_json_root(doc), "uplinks");
+	if (v && pk_schema_read(&pk_form_uplinks_or_null, doc, v, &names, NULL) == 0 && names.given)
+		s->uplinks = names;
+	v = pk_json_get(pk_json_root(doc), "masquerade");
+	if (v && pk_schema_read(&pk_form_masquerade, doc, v, &masquerade, NULL) == 0)
+		s->masquerade = masquerade;
+}
+
+/*
+ * Finds the settings that the node lives by: picketd's, before its first run those of its file,
+ * else those of the first conflist.
+ */
 static void effective(const struct check *c, struct pk_settings *s)
 {
 	bool conflist = false;
@@ -30,7 +55,8 @@ static void effective(const struct check *c, struct pk_settings *s)
 		s->masquerade = n->conf.masquerade;
 		conflist = true;
 	}
-	pk_settings_read(s, c->cli->paths.node_json, NULL);
+	if (pk_settings_read(s, c->cli->paths.node_json, NULL) == -ENOENT)
+		of_the_file(c, s);
 }
 
 static void add_address(struct pk_str *out, const union pk_addr *addr)

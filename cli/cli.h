@@ -83,6 +83,11 @@ int cli_api_post_long(const struct cli *cli, const char *path, const char *body,
 /* Returns whether a picketd of this root runs, also one that doesn't answer. */
 bool cli_daemon_runs(const struct cli *cli);
 /*
+ * Reads picketd.json, which picketd may not have taken; *doc is NULL where there is none. -EINVAL:
+ * it can't be read.
+ */
+int cli_config(const struct cli *cli, struct pk_json_doc **doc, struct pk_err *err);
+/*
  * Reads a string of picketd.json (section.key; section NULL: at its top), to find things when
  * picketd doesn't answer. The caller frees it; NULL where it isn't given. -EINVAL: the file can't
  * be read.
