@@ -118,9 +118,12 @@ static void cancel(struct pk_store_call *c)
 	(void)c;
 }
 
-static const struct pk_store_ops ops = {
-	.origin = "consul", .fits = fits, .ask = ask, .write = write_one, .cancel = cancel, .rule = rule
-};
+static const struct pk_store_ops ops = { .origin = "consul",
+					 .fits = fits,
+					 .ask = ask,
+					 .write = write_one,
+					 .cancel = cancel,
+					 .rule = rule };
 
 static void begin(size_t tenants, size_t documents, bool refuses)
 {
