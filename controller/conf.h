@@ -53,6 +53,7 @@ struct pk_config {
 	struct pk_err no_resolver; /* why guests get no resolver where nobody wanted that; "" */
 	struct pk_err pool_beside; /* which conflist has a pool though blocks are claimed; "" */
 	struct pk_err baselines;   /* why two conflists contradict each other; "" */
+	struct pk_err unread;	   /* why a file of CNI's directory can't be read; "" */
 	char *files;		   /* the files that were read, a line each; NULL: none; owned */
 	bool from_directory;	   /* all of them are of one directory */
 	char origin[PK_CONFIG_KEYS_MAX][PK_CONFIG_ORIGIN];

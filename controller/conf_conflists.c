@@ -236,13 +236,16 @@ static int try_file(struct search *search, const char *path, struct pk_err *err)
 	return 0;
 }
 
-/* Reads one file. One that can't be read is Nomad's to complain about, and another may be ours. */
+/* Reads one file. What one that can't be read would say is unknown, and the others count. */
 static void try_each(void *arg, const char *path)
 {
 	struct search *search = arg;
+	struct pk_err *unread = &search->config->unread, err = { 0 };
 
-	if (strcmp(path, search->named) != 0)
-		try_file(search, path, NULL);
+	if (strcmp(path, search->named) == 0 || try_file(search, path, &err) == 0 || *unread->text)
+		return;
+	pk_fail(unread, 0, "%s", err.text);
+	pk_fix(unread, 0, "mend or remove the file: Nomad reads them all; then reload picketd");
 }
 
 static int find_conflist(struct search *search, const char *directory, struct pk_err *err)
@@ -282,7 +285,7 @@ int pk_conflist_apply(struct pk_config *c, const char *directory, struct pk_err 
 	struct pk_settings *s = &c->settings;
 	int r;
 
-	c->baselines = c->pool_beside = (struct pk_err){ 0 };
+	c->baselines = c->pool_beside = c->unread = (struct pk_err){ 0 };
 	r = find_conflist(&search, directory, err);
 	c->no_resolver = (struct pk_err){ 0 };
 	if (r == 0 && !s->resolvers_given && (!search.found || search.lacks_dns))

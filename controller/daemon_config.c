@@ -50,6 +50,9 @@ void daemon_warn_of_config(const struct pk_config *config)
 	if (*config->pool_beside.text)
 		log_error("op=config err=\"%s\" fix=\"%s\"", config->pool_beside.text,
 			  config->pool_beside.fix);
+	if (*config->unread.text)
+		log_error("op=config err=\"%s\" fix=\"%s\"", config->unread.text,
+			  config->unread.fix);
 	if (*note->text)
 		log_warn("op=config err=\"%s\" fix=\"%s\" ignoring", note->text, note->fix);
 }

@@ -253,6 +253,7 @@ static void write_reasons(const struct pk_parts *p, struct pk_reasons *r,
 	kept_error(r, false, "config", p->config_error);
 	kept_error(r, false, "config", &p->config->baselines);
 	kept_error(r, false, "config", &p->config->pool_beside);
+	kept_error(r, false, "config", &p->config->unread);
 	kept_error(r, false, "store", &pk_apply_state(p->apply)->store_error);
 	pk_api_write_reasons(p, r);
 	source_reason(r, "nomad", p->nomad ? pk_nomad_source(p->nomad) : NULL);

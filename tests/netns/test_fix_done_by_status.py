@@ -323,3 +323,30 @@ def test_a_kernel_that_root_alone_asks(node):
     done = node.run([*NOBODY, *words], check=False)
     assert done.returncode == 2 and "the kernel is asked by root (CAP_BPF and CAP_NET_ADMIN)" in done.stderr, done
     assert node.run(words, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["another is named", "none is named"])
+@pytest.mark.parametrize("kind", ["fifo", "half", "foreign"])
+def test_a_conflist_beside_that_nobody_can_read(node, kind, named):
+    """Status agrees with check, whichever file picketd.json names: what that one would say is unknown, and Nomad stops at it."""
+    fix = "mend or remove the file: Nomad reads them all; then reload picketd"
+    config = {"nomad": None, "consul": None, **({} if named else {"conflist": None})}
+    node.start_picketd(config)
+    is_content(node, fix)
+    second = node.path("opt/cni/config/second.conflist")
+    if kind == "fifo":
+        os.mkfifo(second)
+    else:
+        with open(second, "w", encoding="ascii") as file:
+            file.write('{ "name": "second"' + (', "plugins": [ { "type": "' if kind == "half" else ' }'))
+    reload(node, config)
+    complains(node, fix)
+    reason, = [reason for reason in node.reasons("config") if fix == reason["fix"]]
+    assert "second.conflist" in reason["text"] and node.api("/v1/status")["state"] == "degraded"
+    assert node.log().count(f'fix="{fix}"') == 1
+    lines = json.loads(node.picket("check", "-json", check=False).stdout)
+    assert [line["state"] for line in lines if line["what"] == "conflist" and "second.conflist" in line["text"]] == ["fail"]
+    node.delete(node.add("acme", "api", "web"))
+    os.unlink(second)
+    reload(node, config)
+    is_content(node, fix)
