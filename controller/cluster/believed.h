@@ -40,6 +40,13 @@ struct pk_said {
  */
 int pk_believed_say(struct pk_believed *b, const struct pk_said *said);
 /*
+ * Reads a key's text and says nothing: pk_believed_say finds it read. So many texts can be read in
+ * turns, before the answer that has them is taken whole. The second drops what was read below a
+ * prefix.
+ */
+void pk_believed_read_ahead(struct pk_believed *b, const struct pk_said *said);
+void pk_believed_drop_ahead(struct pk_believed *b, const char *below);
+/*
  * Says that the key is gone from Consul. `held` is a static text on why its word stays believed all
  * the same; NULL: the word goes.
  */

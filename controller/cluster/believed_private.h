@@ -16,9 +16,11 @@ struct word {
 	char *key, *node;  /* node: of a claim the one that its text names */
 	char *tenant_name; /* of a share; else NULL */
 	uint64_t created, modified, number;
-	bool said;  /* a text of it could be read once */
-	bool older; /* Consul has an older text than what is believed */
-	bool kept;  /* it was believed before this picketd began */
+	bool said; /* a text of it could be read once */
+	bool read; /* a text was; it may be a bad one, or one that isn't taken */
+	uint64_t read_hash[2], read_number; /* of the last text that was */
+	bool older;			    /* Consul has an older text than what is believed */
+	bool kept;			    /* it was believed before this picketd began */
 	bool live;
 	time_t since;
 	const char *held;
@@ -33,6 +35,7 @@ struct word {
 struct pk_believed {
 	char *own;
 	struct word *words;	      /* by key */
+	struct ahead *ahead;	      /* by key: what was read ahead (believed_words.c) */
 	struct pk_label_sets *labels; /* label sets of the shares' endpoints */
 	struct node *nodes;	      /* all nodes, as the last settling found them */
 	struct node **list;	      /* the same by their names */

@@ -24,10 +24,8 @@ static void note_claim(struct pk_believed *b, const struct word *w)
 	b->claims_old |= w->kind == WORD_CLAIM;
 }
 
-static void word_free(struct pk_believed *b, struct word *w)
+static void word_done(struct word *w)
 {
-	note_claim(b, w);
-	HASH_DEL(b->words, w);
 	pk_share_done(&w->share);
 	self_free(w->self);
 	free(w->claim);
@@ -38,10 +36,18 @@ static void word_free(struct pk_believed *b, struct word *w)
 	free(w);
 }
 
+static void word_free(struct pk_believed *b, struct word *w)
+{
+	note_claim(b, w);
+	HASH_DEL(b->words, w);
+	word_done(w);
+}
+
 void words_free(struct pk_believed *b)
 {
 	struct word *w, *next;
 
+	pk_believed_drop_ahead(b, "");
 	HASH_ITER (hh, b->words, w, next)
 		word_free(b, w);
 }
@@ -140,22 +146,102 @@ static void take_text(struct word *w, struct text *t)
 	w->node = pk_strdup(w->claim->node);
 }
 
+/* A key's text that was read before the answer that has it was taken. */
+struct ahead {
+	struct word *w; /* made of the key; it is none of the words */
+	uint64_t hash[2];
+	struct text text;
+	struct pk_err err;
+	int r;
+	UT_hash_handle hh;
+};
+
+static bool was_read(const struct word *w, const uint64_t hash[2])
+{
+	return w->read && memcmp(w->read_hash, hash, sizeof(w->read_hash)) == 0;
+}
+
+void pk_believed_read_ahead(struct pk_believed *b, const struct pk_said *said)
+{
+	uint64_t hash[2];
+	struct word *w;
+	struct ahead *a;
+
+	pk_hash128(said->text, said->len, hash);
+	HASH_FIND_STR(b->words, said->key, w);
+	HASH_FIND_STR(b->ahead, said->key, a);
+	if (a || (w && was_read(w, hash)) || !(w = word_new(said->key)))
+		return;
+	a = pk_alloc(sizeof(*a));
+	a->w = w;
+	memcpy(a->hash, hash, sizeof(hash));
+	a->r = read_text(b, w, said, &a->text, &a->err);
+	HASH_ADD_KEYPTR(hh, b->ahead, w->key, strlen(w->key), a);
+}
+
+void pk_believed_drop_ahead(struct pk_believed *b, const char *below)
+{
+	struct ahead *a, *next;
+
+	HASH_ITER (hh, b->ahead, a, next) {
+		if (strncmp(a->w->key, below, strlen(below)) != 0)
+			continue;
+		HASH_DEL(b->ahead, a);
+		text_done(&a->text);
+		word_done(a->w);
+		free(a);
+	}
+}
+
+/* Gives the text as it was read ahead, else reads it now. */
+static int get_text(struct pk_believed *b, const struct word *w, const struct pk_said *said,
+		    const uint64_t hash[2], struct text *t, struct pk_err *err)
+{
+	struct ahead *a;
+
+	HASH_FIND_STR(b->ahead, w->key, a);
+	if (!a || memcmp(a->hash, hash, sizeof(a->hash)) != 0)
+		return read_text(b, w, said, t, err);
+	*t = PK_MOVE(a->text, (struct text){ 0 });
+	*err = a->err;
+	memset(a->hash, 0, sizeof(a->hash)); /* it is given once */
+	return a->r;
+}
+
+/*
+ * Returns whether a text of that number isn't taken, for it is older than what is believed. A
+ * stored number past the maximum was written by somebody else than the key's owner: it doesn't make
+ * the owner's next text older.
+ */
+static bool is_older(const struct word *w, const struct pk_said *said, uint64_t number)
+{
+	return w->said && said->doubt && number < w->number && w->number <= PK_WORD_NUMBER_MAX;
+}
+
 static int read_word(struct pk_believed *b, struct word *w, const struct pk_said *said)
 {
 	PK_OWN(text_done) struct text t = { 0 };
 	struct pk_err err = { 0 };
-	int r = read_text(b, w, said, &t, &err);
+	uint64_t hash[2];
+	int r;
 
+	pk_hash128(said->text, said->len, hash);
+	if (was_read(w, hash)) {
+		if (w->bad)
+			return -EINVAL;
+		w->older = is_older(w, said, w->read_number);
+		if (w->older || w->read_number == w->number)
+			return 0;
+	}
+	r = get_text(b, w, said, hash, &t, &err);
+	w->read = true;
+	memcpy(w->read_hash, hash, sizeof(hash));
+	w->read_number = t.number;
 	free(w->bad);
 	w->bad = r < 0 ? pk_strdup(err.text) : NULL;
 	if (r < 0)
 		return -EINVAL;
-	/*
-	 * A stored number past the maximum was written by somebody else than the key's owner: it
-	 * doesn't make the owner's next text older.
-	 */
-	w->older =
-		w->said && said->doubt && t.number < w->number && w->number <= PK_WORD_NUMBER_MAX;
+	w->older = is_older(w, said, t.number);
 	if (w->older || (w->said && t.number == w->number))
 		return 0;
 	take_text(w, &t);

@@ -312,6 +312,8 @@ struct pk_cluster *pk_cluster_new(const struct pk_cluster_args *args)
 					 .arg = c };
 
 	c->args = *args;
+	STAILQ_INIT(&c->kept);
+	c->keep = pk_timer_new(args->loop, cluster_hand_over, c);
 	c->node = pk_consul_part(args->node);
 	c->prefix = pk_strdup(args->store->prefix);
 	if (asprintf(&c->directory, "%s/var/lib/picket/cluster", args->config->paths.root) < 0)
@@ -341,6 +343,8 @@ void pk_cluster_free(struct pk_cluster *c)
 		return;
 	HASH_ITER (hh, c->parts, p, next)
 		cluster_part_free(c, p);
+	cluster_hand_over_all(c);
+	pk_timer_free(c->keep);
 	pk_blocks_free(c->blocks);
 	pk_publish_free(c->publish);
 	pk_fabric_free(c->fabric);

@@ -19,7 +19,8 @@ struct part *cluster_part(struct pk_cluster *c, const char *name, size_t text_ma
 					   .store = c->args.store,
 					   .budget = { NODES_MAX, text_max },
 					   .cap = BASE64(text_max) + (4u << 20),
-					   .fn = cluster_hear };
+					   .fn = cluster_hear,
+					   .ahead = cluster_read_ahead };
 	own_str prefix = { 0 };
 	struct part *p;
 
@@ -41,6 +42,7 @@ struct part *cluster_part(struct pk_cluster *c, const char *name, size_t text_ma
 void cluster_part_free(struct pk_cluster *c, struct part *p)
 {
 	HASH_DEL(c->parts, p);
+	pk_believed_drop_ahead(c->believed, p->name);
 	pk_keys_watch_free(p->watch);
 	free(p->name);
 	free(p);

@@ -18,6 +18,18 @@ struct hearing {
 	bool changed;
 };
 
+void cluster_read_ahead(void *arg, const struct pk_kv *kv)
+{
+	const struct part *part = arg;
+	struct pk_cluster *c = part->cluster;
+	const struct pk_said said = { .key = kv->key + strlen(c->prefix),
+				      .text = kv->value,
+				      .len = kv->len };
+
+	if (!pk_word_is_of(said.key, c->node))
+		pk_believed_read_ahead(c->believed, &said);
+}
+
 static void hear_key(struct hearing *h, const struct pk_kv *kv)
 {
 	struct pk_cluster *c = h->part->cluster;
@@ -137,6 +149,7 @@ void cluster_hear(void *arg, const struct pk_keys_answer *answer)
 
 	for (size_t i = 0; i < answer->kvs->n; i++)
 		hear_key(&h, &answer->kvs->list[i]);
+	pk_believed_drop_ahead(c->believed, h.part->name);
 	hear_own_absence(&h);
 	hear_absence(&h);
 	free(h.lacking);

@@ -4,17 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs.h"
 #include "log.h"
 #include "own.h"
 #include "service.h"
 
-#define NEWS_MAX 65536 /* most bytes of an answer to a question whose only news is the index */
+#define NEWS_MAX 65536	  /* most bytes of an answer to a question whose only news is the index */
+#define SLICE_NS 10000000 /* most time of one turn of looking at keys; others are served between */
 
 struct pk_keys_watch {
 	struct pk_keys_watch_args args;
 	char *prefix;
-	struct pk_timer *timer;
+	struct pk_timer *timer, *ahead;
 	struct pk_store_call *call;
+	struct pk_kvs kvs; /* keys of the answer that is looked at, in turns, before it is told */
+	size_t at;
+	struct pk_keys_answer answer;
 	struct pk_source source;
 	struct pk_pace pace;
 	struct pk_kv_wait wait;
@@ -69,10 +74,38 @@ static bool is_from_before(struct pk_keys_watch *w, uint64_t index)
 	return true;
 }
 
+/* Tells the answer whose keys all were looked at, and asks the next question in time. */
+static void tell(struct pk_keys_watch *w)
+{
+	PK_OWN(pk_kvs_done) struct pk_kvs kvs = PK_MOVE(w->kvs, (struct pk_kvs){ 0 });
+	struct pk_keys_answer answer = w->answer;
+
+	answer.kvs = &kvs;
+	w->answered = true;
+	pk_source_good(&w->source);
+	pk_timer_set(w->timer, pk_pace_ms(&w->pace, pk_loop_now(w->args.loop)));
+	w->args.fn(w->args.arg, &answer);
+}
+
+/* Looks at keys, as many as one turn has; the last turn tells of all. */
+static void look_ahead(void *arg)
+{
+	const uint64_t until = pk_now_ns() + SLICE_NS;
+	struct pk_keys_watch *w = arg;
+
+	while (w->args.ahead && w->at < w->kvs.n) {
+		w->args.ahead(w->args.arg, &w->kvs.list[w->at++]);
+		if (pk_now_ns() >= until) {
+			pk_timer_set(w->ahead, 0);
+			return;
+		}
+	}
+	tell(w);
+}
+
 static void on_keys(void *arg, const struct pk_store_answer *reply)
 {
 	struct pk_keys_watch *w = arg;
-	struct pk_keys_answer answer = { .kvs = reply->kvs };
 
 	ended(w);
 	if (reply->why) {
@@ -81,17 +114,15 @@ static void on_keys(void *arg, const struct pk_store_answer *reply)
 	}
 	if (is_from_before(w, reply->index))
 		return;
-	answer.first = !w->answered;
-	answer.behind = PK_MOVE(w->suspected, false) || reply->older || reply->index < w->seen;
-	answer.filtered = reply->filtered;
-	w->answered = true;
+	w->answer = (struct pk_keys_answer){ .first = !w->answered, .filtered = reply->filtered };
+	w->answer.behind = PK_MOVE(w->suspected, false) || reply->older || reply->index < w->seen;
 	/* An index that went back is another history's: ask without one. */
 	w->index = reply->index < w->seen ? 0 : reply->index;
 	w->seen = w->source.index = reply->index;
 	w->empty = !reply->kvs->n;
-	pk_source_good(&w->source);
-	pk_timer_set(w->timer, pk_pace_ms(&w->pace, pk_loop_now(w->args.loop)));
-	w->args.fn(w->args.arg, &answer);
+	w->kvs = PK_MOVE(*reply->kvs, (struct pk_kvs){ 0 });
+	w->at = 0;
+	look_ahead(w);
 }
 
 static void on_news(void *arg, const struct pk_store_answer *reply)
@@ -149,6 +180,7 @@ struct pk_keys_watch *pk_keys_watch_new(const struct pk_keys_watch_args *args)
 	w->prefix = pk_strdup(args->prefix);
 	pk_source_start(&w->source);
 	w->timer = pk_timer_new(args->loop, ask, w);
+	w->ahead = pk_timer_new(args->loop, look_ahead, w);
 	pk_timer_set(w->timer, 0);
 	return w;
 }
@@ -159,6 +191,8 @@ void pk_keys_watch_free(struct pk_keys_watch *w)
 		return;
 	pk_store_cancel(w->args.store, w->call);
 	pk_timer_free(w->timer);
+	pk_timer_free(w->ahead);
+	pk_kvs_done(&w->kvs);
 	free(w->prefix);
 	free(w);
 }

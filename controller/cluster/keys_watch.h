@@ -19,6 +19,8 @@ struct pk_keys_answer {
 };
 /* Is told of each answer. It may free the watch. */
 typedef void pk_keys_fn(void *arg, const struct pk_keys_answer *answer);
+/* Looks at one key of an answer that is told later. */
+typedef void pk_keys_ahead_fn(void *arg, const struct pk_kv *kv);
 
 struct pk_keys_watch_args {
 	struct pk_loop *loop;
@@ -32,6 +34,8 @@ struct pk_keys_watch_args {
 	 */
 	bool many;
 	pk_keys_fn *fn;
+	/* is called for each key in turns of the loop, before fn is told of all; or NULL */
+	pk_keys_ahead_fn *ahead;
 	void *arg;
 };
 

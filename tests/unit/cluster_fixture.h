@@ -18,6 +18,7 @@ static struct pk_believed *b;
 static struct pk_engine *engine;
 static struct pk_remotes *remotes;
 static struct pk_prefix range[1], pools[1];
+static bool ahead; /* each text is read ahead, before it is said */
 
 static inline int begin(void **state)
 {
@@ -55,6 +56,8 @@ static inline int say(const char *key, const char *text, uint64_t created, bool 
 				      .doubt = doubt,
 				      .now = 1000 };
 
+	if (ahead)
+		pk_believed_read_ahead(b, &said);
 	return pk_believed_say(b, &said);
 }
 

@@ -262,6 +262,39 @@ static void test_later_releases(void **state)
 	assert_non_null(at("10.64.2.7")); /* what was believed stays */
 }
 
+/* Reads a text ahead, and says nothing. */
+static void read_ahead(const char *key, const char *text)
+{
+	const struct pk_said said = { .key = key, .text = text, .len = strlen(text) };
+
+	pk_believed_read_ahead(b, &said);
+}
+
+/* What is read ahead is nobody's word until it is said, whatever was read of its key. */
+static void test_read_ahead(void **state)
+{
+	own_mem struct pk_prefix *taken = NULL;
+	struct pk_believed_node node;
+
+	(void)state;
+	settle();
+	read_ahead("nodes/two", NODE("1", "10.64.2.0/24"));
+	read_ahead("tenants/acme/two", SHARE("1", "9", "10.64.2.7"));
+	read_ahead("blocks/10.64.3.0_24", "no claim");
+	read_ahead("elsewhere", "{}");
+	assert_int_equal(settle(), 0);
+	assert_false(pk_believed_node(b, 0, &node));
+	assert_int_equal(pk_believed_taken(b, &taken), 0);
+	/* Another text is said than was read. */
+	assert_int_equal(say("nodes/two", NODE("2", "10.64.4.0/24"), 5, false), 1);
+	assert_int_equal(say("tenants/acme/two", SHARE("1", "9", "10.64.4.7"), 6, false), 1);
+	assert_true(settle() && at("10.64.4.7"));
+	read_ahead("tenants/acme/two", "{}");
+	pk_believed_drop_ahead(b, "tenants/");
+	assert_int_equal(say("tenants/acme/two", SHARE("1", "9", "10.64.4.7"), 6, false), 0);
+	assert_true(!settle() && at("10.64.4.7"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -272,8 +305,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_owners, begin, end),
 		cmocka_unit_test_setup_teardown(test_placed, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_words, begin, end),
+		cmocka_unit_test_setup_teardown(test_read_ahead, begin, end),
 		cmocka_unit_test(test_round_trip),
 	};
+	const int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	ahead = true;
+	return failed + cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
 }
