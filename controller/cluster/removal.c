@@ -233,9 +233,16 @@ static int ask(struct pk_removal *r, struct pk_err *err)
 static void add_told(struct pk_removal *r, const struct pk_store_answer *answer)
 {
 	struct pk_err err = { 0 };
+	own_str more = { 0 };
 
+	pk_str_addf(&more,
+		    "%zu more of its keys there than one tenant's are listed; fix: delete those "
+		    "that end in its name",
+		    answer->unnamed);
 	if (answer->why || answer->filtered)
 		leave(r, r->listed, answer->refused || answer->filtered ? NULL : answer->why);
+	else if (answer->unnamed)
+		leave(r, r->listed, more.text);
 	if (!answer->why)
 		add_listed(r, answer->kvs, pk_word_is_of);
 	r->listed++;

@@ -24,8 +24,9 @@ struct pk_store_answer {
 	bool over;	    /* the answer would be over its budget; `why` says by what */
 	struct pk_kvs *kvs; /* of pk_store_ask, ordered by key; the caller may take them */
 	uint64_t index;
-	bool filtered; /* the token may not see all keys */
-	bool older;    /* the store was restored from a backup since the last wait */
+	bool filtered;	/* the token may not see all keys */
+	size_t unnamed; /* of a question with told_by: keys of that node that had no room */
+	bool older;	/* the store was restored from a backup since the last wait */
 	/* of a write: it was done, as nobody else was first; of a hold: it goes on */
 	bool done;
 	const char *holder;

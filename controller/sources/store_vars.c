@@ -135,6 +135,12 @@ static void fold(struct pk_kvs *kvs, const struct vars_call *c)
 	*kvs = folded;
 }
 
+/* Returns whether the question is for what a node told tenants. */
+static bool is_for_told(const struct vars_call *c)
+{
+	return c->told_by && strcmp(c->prefix + strlen(c->v->store.prefix), "status/tenants/") == 0;
+}
+
 static void answer_keys(struct vars_call *c)
 {
 	PK_OWN(pk_kvs_done) struct pk_kvs kvs = { 0 };
@@ -142,6 +148,8 @@ static void answer_keys(struct vars_call *c)
 	own_str why = { 0 };
 	struct pk_store_answer answer = { .kvs = &kvs, .index = v->index, .filtered = c->hidden };
 
+	if (is_for_told(c))
+		answer.unnamed = vars_names_unnamed(v, c->told_by);
 	if (c->what == PK_STORE_KEYS && vars_is_over(c, &why)) {
 		answer.over = true;
 		answer.why = why.text;

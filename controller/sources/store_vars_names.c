@@ -26,6 +26,41 @@ static void stray(struct vars_store *v, const struct pk_var_name *name)
 			    name->path, name->namespace);
 }
 
+static void unnamed_free(struct vars_unnamed **all)
+{
+	struct vars_unnamed *u, *next;
+
+	HASH_ITER (hh, *all, u, next) {
+		HASH_DEL(*all, u);
+		free(u->node);
+		free(u);
+	}
+}
+
+/* Counts a key of what a node told a tenant, for which the list has no room. */
+static void count_unnamed(struct vars_store *v, const char *key)
+{
+	const char *last = strrchr(key, '/');
+	const char *node = last ? last + 1 : key;
+	struct vars_unnamed *u;
+
+	HASH_FIND_STR(v->found_unnamed, node, u);
+	if (!u) {
+		u = pk_alloc(sizeof(*u));
+		u->node = pk_strdup(node);
+		HASH_ADD_KEYPTR(hh, v->found_unnamed, u->node, strlen(u->node), u);
+	}
+	u->n++;
+}
+
+size_t vars_names_unnamed(const struct vars_store *v, const char *node)
+{
+	struct vars_unnamed *u;
+
+	HASH_FIND_STR(v->unnamed, node, u);
+	return u ? u->n : 0;
+}
+
 /*
  * Returns the budget of the key's tenant, by the folder "policies/tenants/acme", or of what a node
  * tells him, "status/tenants/acme/NODE"; NULL: the key is of neither.
@@ -146,10 +181,12 @@ void vars_name(void *arg, const struct pk_var_name *name)
 	}
 	if (is_anothers(v, key.text))
 		return;
-	if (has_room(v, key.text))
+	if (has_room(v, key.text)) {
 		note(v, var_of(v, key.text), name);
-	else if (strncmp(key.text + strlen(v->store.prefix), "status/", 7) == 0)
+	} else if (strncmp(key.text + strlen(v->store.prefix), "status/", 7) == 0) {
 		stray(v, name);
+		count_unnamed(v, key.text);
+	}
 }
 
 static void forget_budgets(struct vars_store *v)
@@ -167,6 +204,7 @@ void vars_names_begin(struct vars_store *v)
 {
 	v->n_found = v->n_home = 0;
 	pk_str_reset(&v->found);
+	unnamed_free(&v->found_unnamed);
 	forget_budgets(v);
 }
 
@@ -237,6 +275,8 @@ void vars_names_end(struct vars_store *v, uint64_t index, uint64_t now)
 	pk_str_done(&v->strays);
 	v->strays = PK_MOVE(v->found, (struct pk_str){ 0 });
 	v->n_strays = v->n_found;
+	unnamed_free(&v->unnamed);
+	v->unnamed = PK_MOVE(v->found_unnamed, NULL);
 	v->index = index;
 }
 
@@ -255,6 +295,8 @@ void vars_names_free(struct vars_store *v)
 	while (v->vars)
 		var_free(v, v->vars);
 	forget_budgets(v);
+	unnamed_free(&v->unnamed);
+	unnamed_free(&v->found_unnamed);
 	pk_str_done(&v->strays);
 	pk_str_done(&v->found);
 }

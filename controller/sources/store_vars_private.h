@@ -46,6 +46,13 @@ struct vars_budget { /* what a tenant has, or is told by a node, in one list */
 	UT_hash_handle hh;
 };
 
+/* A node whose words to tenants had no room in a list, and how many these are. */
+struct vars_unnamed {
+	char *node;
+	size_t n;
+	UT_hash_handle hh;
+};
+
 /* What a question finds among the variables; searched again when they change. */
 struct vars_look {
 	uint64_t changes; /* the store's `changes` at that search */
@@ -93,6 +100,7 @@ struct vars_store {
 	struct var *vars;
 	struct vars_node *nodes, *heard; /* ready nodes; those of the answer that is being read */
 	struct vars_budget *budgets;
+	struct vars_unnamed *unnamed, *found_unnamed; /* as strays and found */
 	/*
 	 * keys at which no key of ours can be: known ones, and those of the list that is being read
 	 */
@@ -166,6 +174,8 @@ void vars_name(void *arg, const struct pk_var_name *name);
 void vars_names_end(struct vars_store *v, uint64_t index, uint64_t now);
 void vars_names_broke_off(struct vars_store *v);
 void vars_names_free(struct vars_store *v);
+/* Returns how many keys of what the node told tenants the last list had no room for. */
+size_t vars_names_unnamed(const struct vars_store *v, const char *node);
 /* Begins to keep the list and the nodes, and ends that. */
 void vars_list_begin(struct vars_store *v);
 void vars_list_end(struct vars_store *v);

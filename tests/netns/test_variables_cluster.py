@@ -289,6 +289,27 @@ def test_a_node_is_removed_by_a_token_that_sees_no_tenants(cluster, nomad, sees)
     assert (mine in nomad.variables) == (sees == "none of it")
 
 
+def test_more_than_a_node_tells_is_left_and_counted(cluster, nomad):
+    """A tenant may make more keys that end in a node's name than are listed: the others go, and how many are left is said."""
+    one, two = cluster.nodes
+    cluster.start()
+    cluster.add(one, "acme", "web")
+    cluster.add(two, "acme", "db")
+    wait_for(lambda: nodes_of(two).get("n1", {}).get("endpoints") == 1, "its endpoint", 90)
+    one.kill_picketd()
+    cluster.status("n1", "down")
+    wait_for(lambda: nodes_of(two)["n1"]["state"] == "stale", lambda: nodes_of(two), 60)
+    with nomad.changed:
+        nomad.bump()
+        nomad.vars_index = nomad.index
+        nomad.variables.update({("acme", f"{ROOT}status/tenants/acme/x{i}/n1"): {
+            "Items": {"text": "{}"}, "CreateIndex": nomad.index, "ModifyIndex": nomad.index} for i in range(515)})
+    done = two.picket("node", "remove", "-wait", "2m", "n1")
+    assert "3 more of its keys there" in done.stderr and "delete those that end in its name" in done.stderr, done
+    assert sum("/status/tenants/acme/" in path for _namespace, path in nomad.variables) == 3
+    assert nomad_place("nodes/n1") not in nomad.variables and not parts_of(nomad, "n1")
+
+
 def test_nodes_are_asked_for_once_one_of_them_changes(cluster, nomad):
     """Each answer names all nodes. Where the history is another one they are asked for anew."""
     cluster.start()

@@ -31,6 +31,7 @@ static struct {
 	const char *filtered;	/* of that folder it may not see all */
 	const char *forbidden;	/* what it may not write below */
 	const char *unread;	/* the list of that folder fails */
+	size_t unnamed;		/* keys that the list of what tenants were told has no room for */
 	const char *broken;	/* the store fails the write of that key */
 	unsigned int answers;	/* the address that answers; ADDRESSES: none does */
 	unsigned int asked;	/* of whichever */
@@ -107,6 +108,7 @@ static void answer_question(const struct pk_store_call *c)
 		if (s.keys[i] && is_below(key.text, c->prefix))
 			list[kvs.n++] = (struct pk_kv){ .key = pk_str_take(&key) };
 	}
+	answer.unnamed = is_below(c->prefix + strlen(PREFIX), "status/tenants/") ? s.unnamed : 0;
 	answer.filtered = is_below(c->prefix + strlen(PREFIX), s.filtered);
 	if (is_below(c->prefix + strlen(PREFIX), s.unlisted)) {
 		answer.why = "403";
@@ -304,6 +306,19 @@ static void test_a_list_that_fails(void **state)
 	assert_string_equal(ended.why, "more than 64 MiB");
 }
 
+/* Those that the list has no room for are counted; all that it names goes. */
+static void test_more_than_is_listed(void **state)
+{
+	(void)state;
+	s.unnamed = 3;
+	run();
+	assert_null(ended.why);
+	assert_string_equal(s.did.text, TOLD WORDS "blocks/2= ");
+	assert_string_equal(left, "what it told below p/status/tenants/, which harms nobody: 3 "
+				  "more of its keys there than one tenant's are listed; fix: "
+				  "delete those that end in its name");
+}
+
 /* What one address leaves unanswered the next is asked, each once; who answered is asked on. */
 static void test_an_address_that_is_silent(void **state)
 {
@@ -328,6 +343,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_store_that_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_token_that_may_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_list_that_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_more_than_is_listed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_address_that_is_silent, setup, teardown),
 	};
 

@@ -115,6 +115,13 @@ static void test_what_is_told(void **state)
 	assert_int_equal(HASH_COUNT(v.vars), VARS_TOLD_MAX + 3);
 	assert_int_equal(v.n_strays, 5);
 	assert_non_null(strstr(v.strays.text, "of namespace acme"));
+	assert_int_equal(vars_names_unnamed(&v, "n1"), 5);
+	assert_int_equal(vars_names_unnamed(&v, "n2"), 0);
+	/* What is being read counts once it is whole. */
+	vars_names_begin(&v);
+	assert_int_equal(vars_names_unnamed(&v, "n1"), 5);
+	vars_names_end(&v, 10, 1);
+	assert_int_equal(vars_names_unnamed(&v, "n1"), 0);
 	vars_names_free(&v);
 }
 
