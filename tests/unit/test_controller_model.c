@@ -193,6 +193,38 @@ static void test_tenants_that_left(void **state)
 	assert_null(pk_engine_base(pk_model_engine(f->model), "t0"));
 }
 
+/* Many that come in one turn, in no order and two endpoints each, are there once; then most go. */
+static void test_many_tenants_in_one_turn(void **state)
+{
+	struct fixture *f = *state;
+	char name[16], id[24];
+
+	for (unsigned int i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "t%03u", i * 7 % 300);
+		snprintf(id, sizeof(id), "id%03u", i);
+		put_in(f, name, id, i % 100 + 1, "api");
+	}
+	assert_int_equal(tenants(f), 300);
+	for (unsigned int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "t%03u", i);
+		assert_string_equal(pk_model_tenant(f->model, i), name);
+		assert_non_null(pk_engine_base(pk_model_engine(f->model), name));
+	}
+	for (unsigned int i = 0; i < 600; i++) {
+		snprintf(id, sizeof(id), "id%03u@eth0", i);
+		if (i * 7 % 300 != 5)
+			assert_true(pk_model_remove(f->model, id));
+	}
+	assert_int_equal(tenants(f), 1 + 32);
+	assert_true(pk_model_tenant_dropped(f->model));
+	for (unsigned int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "t%03u", i);
+		assert_int_equal(pk_model_has_tenant(f->model, name), i == 5 || i >= 268);
+		assert_int_equal(pk_engine_base(pk_model_engine(f->model), name) != NULL,
+				 i == 5 || i >= 268);
+	}
+}
+
 /* More than the list had room for at first; a key that isn't there takes nobody else along. */
 /* Walks over all endpoints, which are in order; returns how many there are. */
 static size_t walk(const struct pk_model *m)
@@ -245,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_compiled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts_are_tidied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tenants_that_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_tenants_in_one_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_endpoints, setup, teardown),
 	};
 
