@@ -164,6 +164,16 @@ static void name_holder(const struct pk_bpf *bpf, const struct pk_record *rec,
  */
 #define OPEN_TRIES 4
 
+static void say_untranslated(const struct pk_record *rec)
+{
+	if (!rec->n_untranslated)
+		return;
+	log_warn("op=open container=%s slot=%u err=\"%zu of its ports are of neither TCP nor UDP: "
+		 "an earlier release took them, and nothing is translated for them\" leaving these "
+		 "unpublished; fix: start the job anew without them",
+		 rec->container_id, rec->slot, rec->n_untranslated);
+}
+
 int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *rec,
 		      struct pk_err *err)
 {
@@ -174,6 +184,7 @@ int cni_endpoint_open(const struct cni_start_policy *o, const struct pk_record *
 						  (rec->masquerade6 ? PK_WORD_MASQUERADE6 : 0u) };
 	int r;
 
+	say_untranslated(rec);
 	memcpy(open.hash, o->set->hash, sizeof(open.hash));
 	fill_ports(rec, &ports);
 	open.published = ports.published;

@@ -60,6 +60,7 @@ struct pk_record {
 	bool dns_of_node, search_of_node;
 	struct pk_record_port *ports;
 	size_t n_ports;
+	size_t n_untranslated; /* ports of an earlier release that were read and left out */
 	/* what was answered */
 	char *version; /* cniVersion */
 	char *result;  /* the CNI result, JSON text */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,15 @@ static const struct pk_schema_key port_keys[] = {
 };
 static const struct pk_schema port = { .form = PK_FORM_OBJECT, .keys = port_keys };
 
+/*
+ * Returns whether the guard can translate what the port is published by: an earlier release's ADD
+ * took SCTP, too, whose checksum knows its ports.
+ */
+static bool is_translated(const struct pk_record_port *of)
+{
+	return of->proto == IPPROTO_TCP || of->proto == IPPROTO_UDP;
+}
+
 static int read_ports(const struct pk_schema *s, const struct pk_json_doc *doc,
 		      const struct pk_json *list, void *at, struct pk_err *err)
 {
@@ -206,13 +216,16 @@ static int read_ports(const struct pk_schema *s, const struct pk_json_doc *doc,
 	(void)s;
 	free(record->ports);
 	record->ports = pk_alloc((pk_json_count(list) + 1) * sizeof(*record->ports));
-	record->n_ports = 0;
+	record->n_ports = record->n_untranslated = 0;
 	for (const struct pk_json *v = pk_json_first(list); v; v = pk_json_next(v)) {
 		int r = pk_schema_take(&port, doc, v, &record->ports[record->n_ports], err);
 
 		if (r < 0)
 			return r;
-		record->n_ports++;
+		if (is_translated(&record->ports[record->n_ports]))
+			record->n_ports++;
+		else
+			record->n_untranslated++;
 	}
 	return 0;
 }

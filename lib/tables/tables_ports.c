@@ -112,6 +112,7 @@ static int publish(struct pk_bpf *bpf, uint32_t slot, const struct pk_publish *p
 
 	if (holder)
 		return fail_taken(&p->from, holder, err);
+	pk_fault("port-free");
 	to.slot = slot;
 	r = set_bit(bpf, ntohs(p->from.port));
 	pk_fault("port-bit");

@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -231,14 +232,16 @@ def stopped(node):
     """stopped(alloc, point): an ADD of tenant acme that stands at that point until resume()."""
     begun = []
 
-    def begin(alloc, point, args="NOMAD_NAMESPACE=acme"):
+    def begin(alloc, point, args="NOMAD_NAMESPACE=acme", stops=True, **conf):
         add = node.popen([binary(PLUGIN)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                          env={"PATH": os.environ["PATH"], "CNI_PATH": "/opt/cni/bin", "CNI_COMMAND": "ADD",
                               "CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path, "CNI_IFNAME": "eth0",
                               "CNI_ARGS": args, "PICKET_FAULT": f"{point}:1:stop"})
         begun.append(add)
-        add.stdin.write(json.dumps(node.plugin_conf(deadline="20s")))
+        add.stdin.write(json.dumps(node.plugin_conf(deadline="20s", **conf)))
         add.stdin.close()
+        if not stops:
+            return add
         pid, status = os.waitpid(add.pid, os.WUNTRACED)
         assert pid == add.pid and os.WIFSTOPPED(status), f"ADD did not stop at {point}"
         return add
@@ -255,6 +258,25 @@ def stopped(node):
         if add.poll() is None:
             add.kill()
             add.wait()
+
+
+def is_stopped(add):
+    with open(f"/proc/{add.pid}/stat", encoding="ascii") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
+def test_one_looks_for_a_free_port_at_a_time(node, stopped):
+    """Between the look and the entry of one ADD none other looks: both would find the port free, and the second take it from the first."""
+    first = stopped(alloc_on(node), "port-free", runtimeConfig=PUBLISHED)
+    second = stopped(alloc_on(node), "port-free", stops=False, runtimeConfig=PUBLISHED)
+    until = time.monotonic() + 5		# only the lack of a lock lets it come there at all
+    while time.monotonic() < until and not is_stopped(second):
+        time.sleep(0.05)
+    assert not is_stopped(second), "both ADDs found the port free"
+    stopped.resume(first)
+    answer = json.loads(second.stdout.read())
+    assert second.wait(60) == 1 and answer["code"] == 11, answer
+    assert len(node.tables.items("published")) == 1
 
 
 def rule_set(node, slot):

@@ -2,6 +2,7 @@
 /* Records: names, round trip, strictness, closing. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -160,6 +161,26 @@ static void test_round_trip(void **state)
 	assert_string_equal(read.group, wrote.group);
 	assert_int_equal(read.n_ports, 2);
 	assert_memory_equal(&read.ports[1].host_addr, &wrote.ports[1].host_addr, 16);
+}
+
+/* An earlier release's ADD published SCTP: the mapping goes, and the rest of the record stays. */
+static void test_untranslated(void **state)
+{
+	struct room *room = *state;
+	own_record wrote = { 0 }, read = { 0 };
+	struct pk_record_name name;
+	struct pk_err err;
+
+	fill(&wrote);
+	wrote.ports[0].proto = IPPROTO_SCTP;
+	assert_int_equal(pk_record_write(&room->paths, &wrote, &err), 0);
+	assert_int_equal(pk_record_find(&room->paths, ID, "eth0", &name, &err), 0);
+	assert_int_equal(pk_record_read(&room->paths, &name, &read, &err), 0);
+	assert_int_equal(read.n_ports, 1);
+	assert_int_equal(read.n_untranslated, 1);
+	assert_int_equal(read.ports[0].proto, 17);
+	assert_int_equal(read.ports[0].host, 65535);
+	assert_string_equal(read.group, wrote.group);
 }
 
 static void test_life(void **state)
@@ -334,6 +355,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_untranslated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
 		cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_older),
