@@ -279,6 +279,27 @@ def test_one_looks_for_a_free_port_at_a_time(node, stopped):
     assert len(node.tables.items("published")) == 1
 
 
+def test_an_earlier_releases_sctp_is_left_out(used):
+    """Its record names a published port of SCTP; opened anew by CHECK, its endpoint has its other ports, and the log says which it hasn't."""
+    conf = used.plugin_conf(runtimeConfig=PUBLISHED)
+    alloc = used.add("acme", "web", "web", conf=conf)
+    (name,) = used.records()
+    path = used.path(f"var/lib/picket/endpoints/{name}")
+    with open(path, encoding="utf-8") as text:
+        record = json.load(text)
+    record["ports"].append({**record["ports"][0], "protocol": 132, "host": 24081})
+    with open(path, "w", encoding="utf-8") as text:
+        json.dump(record, text)
+    with used.tables.map("words") as words:
+        words.set(struct.pack("I", alloc.slot), bytes(8))
+    done = used.cni_raw("CHECK", {"CNI_CONTAINERID": alloc.id, "CNI_NETNS": alloc.path, "CNI_IFNAME": "eth0"},
+                        json.dumps({**conf, "prevResult": alloc.result}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert used.tables.word(alloc.slot)[2] != 0
+    assert "1 of its ports are of neither TCP nor UDP" in done.stderr, done.stderr
+    assert port_bits(used) == [24080] and len(used.tables.items("published")) == 1
+
+
 def rule_set(node, slot):
     return node.tables.word(slot)[0]
 
