@@ -63,6 +63,7 @@ ELSEWHERE = {
     "stop the allocations that": ("netns/test_picketd_pins.py", "start them anew"),
     "bring them back": ("netns/test_services.py", "picket policy release services"),
     "%s; where it is meant so": ("netns/test_picketd_absence.py", "picket policy release consul"),
+    "delete those that end in its name": ("netns/test_variables_cluster.py", "delete those that end in its name"),
     "delete what nobody needs there": ("netns/test_picketd_answers.py", "delete what nobody needs"),
     "see who registered it": ("netns/test_services.py", "picket service list"),
     'give each node a "node"': ("netns/test_blocks.py", "two nodes are named"),
