@@ -134,12 +134,15 @@ analyze: $(ANALYZED)
 SHELL_SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!.*[ /](ba)?sh$$')
 SPELLED = $(shell git ls-files | grep -vE '^tests/(fuzz/corpus|golden)/|go\.sum$$')
 .PHONY: lint-licences lint-includes lint-sizes lint-comments lint-format lint-shell lint-spelling lint-clang
-lint: lint-licences lint-includes lint-sizes lint-comments lint-format lint-shell lint-spelling
+lint: lint-licences lint-includes lint-sizes lint-comments lint-owned lint-format lint-shell lint-spelling
 lint-licences:
 	$(Q)! git grep -nE 'SPDX-License-Identifier: GPL-2.0-only( ./)?$$' -- ':!LICENSES'
 	$(Q)! git grep -nL 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause' -- bpf include
 lint-includes lint-sizes lint-comments:
 	$(Q)scripts/$@
+# What is freed at the end of its block is set where it is declared: a return before that would free what lay there.
+lint-owned:
+	$(Q)! git grep -nE '^\s+(own_[a-z]+|PK_OWN\([a-z_]+\)) [^=]*;' -- '*.c'
 lint-format: check-format
 lint-shell:
 	$(Q)shellcheck $(SHELL_SCRIPTS)

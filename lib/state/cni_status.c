@@ -66,7 +66,7 @@ int cni_status(const struct pk_paths *paths, const struct cni_conf *conf, uint64
 	       struct pk_err *err)
 {
 	struct pk_err seen = { 0 };
-	PK_OWN(pk_settings_done) struct pk_settings s;
+	PK_OWN(pk_settings_done) struct pk_settings s = { 0 };
 	struct cni_ipam ipam;
 	own_bpf *bpf = NULL;
 	int r;

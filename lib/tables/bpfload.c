@@ -391,11 +391,10 @@ int pk_bpf_load_first(const struct pk_paths *paths, const struct pk_settings *se
 		      struct pk_err *err)
 {
 	PK_OWN(close_skel) struct pk_guard *skel = NULL;
-	PK_OWN(close_fds) int fds[PK_MAP_COUNT];
+	PK_OWN(close_fds) int fds[PK_MAP_COUNT] = { [0 ... PK_MAP_COUNT - 1] = -1 };
 	struct pk_node node;
 	int found, r;
 
-	memset(fds, -1, sizeof(fds));
 	r = pk_pin_dirs(paths, err);
 	if (r == 0)
 		r = pk_pin_remove_builds(paths, "", err);
@@ -455,11 +454,10 @@ int pk_bpf_rehearse(const struct pk_paths *paths, const struct pk_settings *sett
 		    struct pk_err *err)
 {
 	PK_OWN(close_skel) struct pk_guard *skel = NULL;
-	PK_OWN(close_fds) int fds[PK_MAP_COUNT];
+	PK_OWN(close_fds) int fds[PK_MAP_COUNT] = { [0 ... PK_MAP_COUNT - 1] = -1 };
 	struct pk_node node;
 	int r;
 
-	memset(fds, -1, sizeof(fds));
 	r = find_maps(paths, fds, &node, err);
 	if (r < 0)
 		return r;

@@ -382,11 +382,10 @@ static int switch_or_back(struct pk_bpf *bpf, const int *old, pk_bpf_switch_fn *
 static int end_build(const struct pk_bpf *bpf, const char *build, pk_bpf_switch_fn *switch_devices,
 		     void *arg, struct pk_err *err)
 {
-	PK_OWN(close_programs) int old[PK_PROG_COUNT];
+	PK_OWN(close_programs) int old[PK_PROG_COUNT] = { [0 ... PK_PROG_COUNT - 1] = -1 };
 	char dir[ROOM];
 	int r = 0;
 
-	memset(old, -1, sizeof(old));
 	snprintf(dir, sizeof(dir), "%s/%s", bpf->paths->pins, build);
 	if (open_set(bpf->paths, build, old, NULL) == 0)
 		r = switch_devices(arg, bpf->prog, old, err);
@@ -419,14 +418,13 @@ static int finish_switch(const struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devi
 int pk_bpf_upgrade(struct pk_bpf *bpf, pk_bpf_switch_fn *switch_devices, void *arg,
 		   uint64_t deadline_ns, struct pk_err *err)
 {
-	PK_OWN(close_programs) int old[PK_PROG_COUNT];
+	PK_OWN(close_programs) int old[PK_PROG_COUNT] = { [0 ... PK_PROG_COUNT - 1] = -1 };
 	char was[sizeof(bpf->build)];
 	own_fd int lock = -1;
 	int r;
 
 	if (!strcmp(bpf->build, pk_bpf_own_build()))
 		return finish_switch(bpf, switch_devices, arg, deadline_ns, err);
-	memset(old, -1, sizeof(old));
 	strcpy(was, bpf->build);
 	r = pk_node_lock(bpf->paths, deadline_ns, &lock, err);
 	if (r == 0)

@@ -14,7 +14,7 @@ from harness.shell import wait_for
 from test_picketd import ONLY_API, confirmed, in_step
 
 GONE = {"hangs": "hang", "refuses": 500, "cuts": "cut"}
-AWAY, EVERY = int(os.environ.get("PICKET_AWAY", "0")), 5		# seconds
+AWAY, EVERY = int(os.environ.get("PICKET_AWAY", "5")), 5		# seconds
 
 
 class Jobs:
