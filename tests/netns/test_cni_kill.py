@@ -296,8 +296,13 @@ def test_an_earlier_releases_sctp_is_left_out(used):
                         json.dumps({**conf, "prevResult": alloc.result}))
     assert done.returncode == 0, done.stdout + done.stderr
     assert used.tables.word(alloc.slot)[2] != 0
-    assert "1 of its ports are of neither TCP nor UDP" in done.stderr, done.stderr
+    assert "1 of its ports are of neither TCP nor UDP" in done.stderr and "fix: start the job anew without them" in done.stderr, done.stderr
     assert port_bits(used) == [24080] and len(used.tables.items("published")) == 1
+    used.delete(alloc)
+    anew = used.add("acme", "web", "web", conf=conf)
+    done = used.cni_raw("CHECK", {"CNI_CONTAINERID": anew.id, "CNI_NETNS": anew.path, "CNI_IFNAME": "eth0"},
+                        json.dumps({**conf, "prevResult": anew.result}))
+    assert done.returncode == 0 and "neither TCP nor UDP" not in done.stderr, done.stdout + done.stderr
 
 
 def rule_set(node, slot):

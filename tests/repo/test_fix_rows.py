@@ -54,6 +54,7 @@ ELSEWHERE = {
     "the next change keeps that text": ("netns/test_policy_history.py", "fix: the next change keeps that text"),
     "use the release that wrote it": ("netns/test_policy_history.py", "fix: use the release that wrote it"),
     "set NOMAD_TOKEN": ("netns/test_policy_variables.py", "fix: set NOMAD_TOKEN"),
+    "start the job anew without them": ("netns/test_cni_kill.py", "fix: start the job anew without them"),
     "look at what the node is busy with": ("netns/test_cni_again.py", "look at what the node is busy with"),
     "bring its keys back": ("netns/test_cluster.py", "release consul"),
     "install the release that wrote it on this node": ("netns/test_blocks.py", "delete the key"),
