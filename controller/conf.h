@@ -115,6 +115,11 @@ bool pk_config_resolvers_again(struct pk_config *config);
 void pk_config_networks_again(struct pk_config *config);
 void pk_config_keep_networks(struct pk_config *config, const struct pk_config *before);
 /*
+ * Keeps the baseline of before where that is stricter, and a conflist that may say it can't be
+ * read: an absence opens nothing. picketd.json's word holds as ever.
+ */
+void pk_config_keep_baseline(struct pk_config *config, enum pk_baseline before);
+/*
  * Returns -ENOENT where a file of the last run (before: lines, as in files) is gone that was not
  * removed on purpose, as far as can be told.
  */

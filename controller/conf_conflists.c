@@ -334,6 +334,17 @@ void pk_config_keep_networks(struct pk_config *c, const struct pk_config *before
 		pk_settings_add_network(&c->settings, &before->settings.network[i]);
 }
 
+void pk_config_keep_baseline(struct pk_config *c, enum pk_baseline before)
+{
+	struct pk_settings *s = &c->settings;
+
+	if (!*c->unread.text || (s->baseline_given && !s->baseline_differs) ||
+	    !is_stricter(before, s->baseline))
+		return;
+	s->baseline = before;
+	pk_config_origin(c, "baseline", "kept: a conflist can't be read");
+}
+
 void pk_config_networks_again(struct pk_config *c)
 {
 	struct pk_config now;

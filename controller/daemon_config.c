@@ -34,6 +34,7 @@ void daemon_remember_node(struct pk_daemon *d)
 	if (pk_settings_read(&before, d->config.paths.node_json, NULL) == 0) {
 		d->config.settings.blocks_until = before.blocks_until;
 		pk_settings_keep_instances(&d->config.settings, &before);
+		pk_config_keep_baseline(&d->config, before.baseline_before);
 		if (d->config.nomad.on)
 			keep_node(&d->config.settings, &before);
 	}
@@ -155,6 +156,7 @@ int pk_daemon_reload(struct pk_daemon *d, struct pk_err *err)
 	keep_node(&config.settings, &d->config.settings);
 	pk_settings_keep_instances(&config.settings, &d->config.settings);
 	pk_config_keep_networks(&config, &d->config);
+	pk_config_keep_baseline(&config, d->config.settings.baseline);
 	before = PK_MOVE(d->config, config);
 	daemon_keep_blocks(d, &before.settings);
 	pk_config_done(&before);

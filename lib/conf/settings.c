@@ -52,6 +52,7 @@ void pk_settings_init(struct pk_settings *s)
 {
 	*s = (struct pk_settings){
 		.baseline = PK_BASELINE_TENANT,
+		.baseline_before = PK_BASELINE_OPEN, /* an older node.json keeps nothing */
 		.has_nomad = true,
 		.health_checks = true,
 		.masquerade = { .ipv4 = true,
@@ -138,8 +139,29 @@ static const struct pk_schema_key vxlan_keys[] = {
 	{ .name = NULL },
 };
 static const struct pk_schema vxlan = { .form = PK_FORM_OBJECT, .keys = vxlan_keys };
+static int read_in_force(const struct pk_schema *form, const struct pk_json_doc *doc,
+			 const struct pk_json *v, void *at, struct pk_err *err)
+{
+	struct pk_settings *s = at;
+
+	(void)form, (void)doc, (void)err;
+	return pk_baseline_parse(pk_json_string(v), &s->baseline_before);
+}
+
+static void write_in_force(const struct pk_schema *form, struct pk_jw *w, const char *key,
+			   const void *at)
+{
+	(void)form;
+	pk_jw_string(w, key, pk_baseline_name(((const struct pk_settings *)at)->baseline));
+}
+
+static const struct pk_kept kept_in_force = { read_in_force, write_in_force };
+static const struct pk_schema in_force = { .form = PK_FORM_STRING,
+					   .format = &pk_format_baseline,
+					   .kept = &kept_in_force };
 static const struct pk_schema_key keys[] = {
 	WHOLE("baseline", pk_form_baseline, NULL),
+	WHOLE("baselineInForce", in_force, NULL),
 	AT("baselineDiffers", pk_form_bool, baseline_differs, NULL),
 	AT("nomad", pk_form_bool, has_nomad, NULL),
 	AT("nomadVersion", nomad_version, nomad_version, NULL),

@@ -93,6 +93,7 @@ struct pk_settings {
 	enum pk_baseline baseline;
 	/* picketd.json says it, or conflists do; false: node.json leaves it out. */
 	bool baseline_given, pools_given, resolvers_given;
+	enum pk_baseline baseline_before; /* in force when node.json was written, whoever said it */
 	bool baseline_differs; /* conflists name several: a network of another takes no endpoint */
 	bool has_nomad;	       /* false: "nomad": null, job and group are believed */
 	bool health_checks;

@@ -376,18 +376,21 @@ static int switch_or_back(struct pk_bpf *bpf, const int *old, pk_bpf_switch_fn *
 }
 
 /*
- * Ends another build that is pinned beside the current one. Devices may still run it; one whose
- * programs can't be opened was never pinned whole, and runs nowhere.
+ * Ends another build that is pinned beside the current one. Devices may still run it; one that
+ * lacks a program was never pinned whole, and runs nowhere.
  */
 static int end_build(const struct pk_bpf *bpf, const char *build, pk_bpf_switch_fn *switch_devices,
 		     void *arg, struct pk_err *err)
 {
 	PK_OWN(close_programs) int old[PK_PROG_COUNT] = { [0 ... PK_PROG_COUNT - 1] = -1 };
 	char dir[ROOM];
-	int r = 0;
+	int r;
 
 	snprintf(dir, sizeof(dir), "%s/%s", bpf->paths->pins, build);
-	if (open_set(bpf->paths, build, old, NULL) == 0)
+	r = open_set(bpf->paths, build, old, err);
+	if (r == -ENOENT)
+		return pk_pin_remove(dir, err);
+	if (r == 0)
 		r = switch_devices(arg, bpf->prog, old, err);
 	return r == 0 ? pk_pin_remove(dir, err) : r;
 }

@@ -107,3 +107,28 @@ def test_two_baselines_are_refused(node, one, two, strict):
     reload(node)
     assert not [r for r in node.api("/v1/status")["reasons"] if r["what"] == "config"]
     node.add("acme", "b", "b", conf=node.plugin_conf(**lax))
+
+
+def baseline(node):
+    return node.api("/v1/config")["config"]["baseline"]["value"]
+
+
+def test_a_conflist_that_cannot_be_read_loosens_no_baseline(node):
+    """It alone said `deny`: over a reload and a restart that stays, until somebody says another one where it can be read."""
+    put(node, "second.conflist", **SECOND, baseline="deny")
+    node.start_picketd(ALONE)
+    assert baseline(node) == "deny"
+    with open(node.path("opt/cni/config/second.conflist"), "w", encoding="ascii") as file:
+        file.write('{ "name": "second", "plugins": [ { "type": "')
+    reload(node)
+    assert baseline(node) == "deny" and node.reasons("config")
+    node.kill_picketd(signal.SIGTERM)
+    node.start_picketd(ALONE)
+    assert baseline(node) == "deny"
+    node.write_config({**ALONE, "baseline": "tenant"})
+    reload(node)
+    assert baseline(node) == "tenant"
+    node.write_config(ALONE)
+    put(node, "second.conflist", **SECOND)
+    reload(node)
+    assert baseline(node) == "tenant" and not node.reasons("config")
