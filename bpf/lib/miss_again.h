@@ -126,12 +126,15 @@ static __always_inline void miss_known(struct pk_scratch *s, const struct pk_flo
 	pkt->party = slot == pkt->slot ? PK_PARTY_SELF : PK_PARTY_ENDPOINT;
 }
 
-/* Returns whether a translated flow can't go on at the node's address that its other end knows. */
+/*
+ * Returns whether a translated flow can't go on at the node's address that its other end knows. A
+ * client without a route says nothing of that address: nothing can leave, and the route may be back.
+ */
 static __always_inline bool miss_is_lost(struct __sk_buff *skb, struct pk_scratch *s,
 					 const struct pk_flow *flow)
 {
 	if (flow->flags & PK_FLOW_DESTINATION)
-		return !peer_is_asked(skb, s);
+		return s->pkt.party != PK_PARTY_HOST && !peer_is_asked(skb, s);
 	return nat_is_lost(flow, s);
 }
 

@@ -9,8 +9,8 @@
 #include "lib/touch.h"
 
 /*
- * Copies the FIB's way into a flow that leaves the node. For an ICMP error the FIB is asked about
- * masqueraded flows alone.
+ * Copies the FIB's way into a flow that leaves the node. For an ICMP error the way of masqueraded
+ * flows alone is asked for.
  */
 static __always_inline void miss_route(const struct pk_scratch *s, struct pk_flow *flow)
 {

@@ -229,8 +229,9 @@ static __always_inline bool peer_is_published(const struct pk_flow_key *flow)
 
 /*
  * Returns whether the main table has a way to the address, as if it weren't local, or to one of the
- * three next to it. IPv4's main table holds the local one's routes, too, as long as nobody has made
- * a rule; and of four addresses in one network no more than three are its own or a broadcast's.
+ * three next to it, which the network around it gives, or a route to one of these alone. IPv4's
+ * main table holds the local one's routes, too, as long as nobody has made a rule: a node that has
+ * all four has no way to any of them.
  */
 static __always_inline bool peer_is_covered(struct __sk_buff *skb, struct pk_scratch *s,
 					    struct peer_ask *ask)

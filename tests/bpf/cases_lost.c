@@ -26,6 +26,11 @@ static void no_default(struct pk_node *n)
 	n->flags &= ~(uint32_t)(PK_NODE_DEFAULT4 | PK_NODE_DEFAULT6);
 }
 
+static void a_default(struct pk_node *n)
+{
+	n->flags |= PK_NODE_DEFAULT4 | PK_NODE_DEFAULT6;
+}
+
 static union pk_addr other4(void)
 {
 	return (union pk_addr){ .b = { [10] = 0xff, 0xff, 10, 77, 0, 1 } };
@@ -154,6 +159,32 @@ static const struct lost losts[] = {
 	  "ip addr del 10.77.0.1/32 dev lo", "true", false },
 };
 
+#define BOTH(verb)                                                                                 \
+	"ip route " verb " default via 192.0.2.254 dev up0 &&"                                     \
+	" ip -6 route " verb " default via fd00:2::fe dev up0"
+
+/* The default route is gone for a while; the address, which no other route covers, isn't lost. */
+static void without_a_route(void)
+{
+	const struct lost l = { .text = "an address that nothing else covers" };
+	struct pkt got, out = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK));
+
+	check("the node has it", !system("ip addr add 10.77.0.1/32 dev lo"));
+	begin(&l, &got);
+	check("no route at all", !system(BOTH("del")));
+	node_settings(no_default);
+	age();
+	node_run(NODE_FROM, 1, &out, NULL);
+	check("the flow is there", node_flows() != 0);
+	check("a route again", !system(BOTH("add")));
+	node_settings(a_default);
+	age();
+	out = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK));
+	node_from("an answer again", 1, out, PK_REASON_OK);
+	answers(&l, &got, true);
+	check("as it was", !system("ip addr del 10.77.0.1/32 dev lo"));
+}
+
 static struct pkt reported(const struct pkt *wire)
 {
 	return pkt_error(WHO_WORLD, WHO_HOST, wire);
@@ -204,6 +235,7 @@ static void masqueraded(void)
 void cases_lost(void)
 {
 	masqueraded();
+	without_a_route();
 	for (size_t i = 0; i < sizeof(losts) / sizeof(*losts); i++)
 		published(&losts[i]);
 	node_reset();

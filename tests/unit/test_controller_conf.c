@@ -394,7 +394,7 @@ static void test_node_json(void **state)
 	s.has_nomad = false;
 	strcpy(s.node, "vm-17");
 	pk_settings_json(&s, &text);
-	assert_null(strstr(text.text, "baseline"));
+	assert_null(strstr(text.text, "\"baseline\":"));
 	assert_null(strstr(text.text, "pools"));
 	assert_null(strstr(text.text, "uplinks"));
 	assert_null(strstr(text.text, "ipv4"));
