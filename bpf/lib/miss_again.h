@@ -127,8 +127,8 @@ static __always_inline void miss_known(struct pk_scratch *s, const struct pk_flo
 }
 
 /*
- * Returns whether a translated flow can't go on at the node's address that its other end knows. A
- * client without a route says nothing of that address: nothing can leave, and the route may be back.
+ * Returns whether a translated flow can't go on at the node's address that its other end knows.
+ * Where a client has no route nothing leaves, and nothing is known of the address.
  */
 static __always_inline bool miss_is_lost(struct __sk_buff *skb, struct pk_scratch *s,
 					 const struct pk_flow *flow)
