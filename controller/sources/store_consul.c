@@ -10,33 +10,17 @@
 #include "json.h"
 #include "json_stream.h"
 #include "own.h"
-#include "service.h"
+#include "store_consul_private.h"
 
 #define TIMEOUT_MS 10000
 #define BODY_MAX   (1u << 20)	/* most bytes of an answer without keys */
 #define TEXT_MAX   (512u << 10) /* most bytes of a value, as a server takes it by default */
 #define MORE_ROOM  "spread the tenant's allocations over more nodes"
-#define TTL	   "60s" /* a session's time to live; Consul ends it up to twice as late */
 
 struct consul_store {
 	struct pk_store store;
 	struct pk_http *http;
 	const struct pk_config *config;
-};
-
-struct pk_store_call {
-	struct pk_http_call *call;
-	struct pk_kv_reader *reader; /* of keys with values; NULL */
-	struct pk_err error;	     /* of the reader */
-	int result;
-	char *prefix;		 /* of names; NULL */
-	struct pk_stream *names; /* that are read; NULL */
-	struct pk_kvs listed;
-	struct pk_store *store; /* of a renewal, as what follows */
-	char *session;
-	unsigned int turn;
-	pk_store_fn *fn;
-	void *arg;
 };
 
 static void call_free(struct pk_store_call *c)
@@ -55,7 +39,7 @@ static void consul_cancel(struct pk_store_call *c)
 	call_free(c);
 }
 
-static void finish(struct pk_store_call *c, const struct pk_store_answer *answer)
+void consul_finish(struct pk_store_call *c, const struct pk_store_answer *answer)
 {
 	c->call = NULL;
 	c->fn(c->arg, answer);
@@ -70,7 +54,7 @@ static bool on_bytes(void *arg, const char *bytes, size_t n)
 	return c->result == 0;
 }
 
-static bool begin(const struct pk_store *store, struct pk_store_call *c,
+bool consul_begin(const struct pk_store *store, struct pk_store_call *c,
 		  struct pk_service_call *call, pk_http_fn *on_reply, struct pk_err *err)
 {
 	const struct consul_store *s = (const struct consul_store *)store;
@@ -83,17 +67,17 @@ static bool begin(const struct pk_store *store, struct pk_store_call *c,
 	return c->call;
 }
 
-static struct pk_store_call *start(struct pk_store *store, struct pk_store_call *c,
+struct pk_store_call *consul_start(struct pk_store *store, struct pk_store_call *c,
 				   struct pk_service_call *call, pk_http_fn *on_reply,
 				   struct pk_err *err)
 {
-	if (begin(store, c, call, on_reply, err))
+	if (consul_begin(store, c, call, on_reply, err))
 		return c;
 	call_free(c);
 	return NULL;
 }
 
-static struct pk_store_call *call_new(pk_store_fn *fn, void *arg)
+struct pk_store_call *consul_call_new(pk_store_fn *fn, void *arg)
 {
 	struct pk_store_call *c = pk_alloc(sizeof(*c));
 
@@ -108,8 +92,7 @@ static void add_path(struct pk_str *path, const char *key)
 	pk_url_add(path, key, "/");
 }
 
-/* Fills in what every answer has. Returns false where the answer is no good. */
-static bool is_good(const struct pk_http_reply *reply, bool allow404, char *why, size_t room,
+bool consul_is_good(const struct pk_http_reply *reply, bool allow404, char *why, size_t room,
 		    struct pk_store_answer *answer)
 {
 	answer->index = reply->index;
@@ -140,7 +123,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	struct pk_store_call *c = arg;
 	struct pk_store_answer answer = { .kvs = &kvs };
 	char why[300];
-	bool good = is_good(reply, true, why, sizeof(why), &answer);
+	bool good = consul_is_good(reply, true, why, sizeof(why), &answer);
 
 	answer.over |= c->result == -E2BIG;
 	if (c->result < 0 ||
@@ -153,7 +136,7 @@ static void on_keys(void *arg, const struct pk_http_reply *reply)
 	} else if (good) {
 		has_index(reply, why, sizeof(why), &answer);
 	}
-	finish(c, &answer);
+	consul_finish(c, &answer);
 }
 
 enum node { NAMES, NAME };
@@ -196,10 +179,10 @@ static void on_names(void *arg, const struct pk_http_reply *reply)
 	struct pk_store_answer answer = { .kvs = &c->listed };
 	char why[300];
 
-	if (is_good(reply, true, why, sizeof(why), &answer) && reply->status == 200 &&
+	if (consul_is_good(reply, true, why, sizeof(why), &answer) && reply->status == 200 &&
 	    pk_stream_end(c->names, NULL) < 0)
 		answer.why = "Consul's list of names can't be read";
-	finish(c, &answer);
+	consul_finish(c, &answer);
 }
 
 static void on_index(void *arg, const struct pk_http_reply *reply)
@@ -207,9 +190,9 @@ static void on_index(void *arg, const struct pk_http_reply *reply)
 	struct pk_store_answer answer = { 0 };
 	char why[300];
 
-	if (is_good(reply, true, why, sizeof(why), &answer))
+	if (consul_is_good(reply, true, why, sizeof(why), &answer))
 		has_index(reply, why, sizeof(why), &answer);
-	finish(arg, &answer);
+	consul_finish(arg, &answer);
 }
 
 /*
@@ -224,9 +207,9 @@ static void on_news(void *arg, const struct pk_http_reply *reply)
 	struct pk_store_answer answer = { .kvs = &some };
 	char why[300];
 
-	if (is_good(reply, true, why, sizeof(why), &answer))
+	if (consul_is_good(reply, true, why, sizeof(why), &answer))
 		has_index(reply, why, sizeof(why), &answer);
-	finish(arg, &answer);
+	consul_finish(arg, &answer);
 }
 
 static struct pk_store_call *consul_ask(struct pk_store *store, const struct pk_store_question *q,
@@ -238,7 +221,7 @@ static struct pk_store_call *consul_ask(struct pk_store *store, const struct pk_
 	struct pk_service_call call = { .timeout_ms = q->timeout_ms,
 					.cap = q->cap,
 					.turn = q->turn };
-	struct pk_store_call *c = call_new(fn, arg);
+	struct pk_store_call *c = consul_call_new(fn, arg);
 	own_str path = { 0 }, below = { 0 };
 
 	pk_str_addn(&below, q->prefix, strlen(q->prefix) - (q->what == PK_STORE_NEWS));
@@ -258,7 +241,7 @@ static struct pk_store_call *consul_ask(struct pk_store *store, const struct pk_
 		call.sink = on_name_bytes;
 	}
 	call.path = path.text;
-	return start(store, c, &call, fns[q->what], err);
+	return consul_start(store, c, &call, fns[q->what], err);
 }
 
 /*
@@ -275,7 +258,7 @@ static struct pk_store_call *consul_index(struct pk_store *store, const char *pr
 	add_path(&path, prefix);
 	pk_str_add(&path, ".history?consistent=true"); /* a key that nobody writes */
 	call.path = path.text;
-	return start(store, call_new(fn, arg), &call, on_index, err);
+	return consul_start(store, consul_call_new(fn, arg), &call, on_index, err);
 }
 
 static void on_token(void *arg, const struct pk_http_reply *reply)
@@ -287,7 +270,7 @@ static void on_token(void *arg, const struct pk_http_reply *reply)
 	if (!known)
 		answer.why = "an empty answer whose token Consul doesn't know: not taken as \"no "
 			     "policies\"; fix: give picketd a token that Consul knows";
-	finish(arg, &answer);
+	consul_finish(arg, &answer);
 }
 
 static struct pk_store_call *consul_check(struct pk_store *store, unsigned int turn,
@@ -295,7 +278,20 @@ static struct pk_store_call *consul_check(struct pk_store *store, unsigned int t
 {
 	struct pk_service_call call = { .path = "/v1/acl/token/self", .turn = turn };
 
-	return start(store, call_new(fn, arg), &call, on_token, err);
+	return consul_start(store, consul_call_new(fn, arg), &call, on_token, err);
+}
+
+/* Reads whether a write was done: an answer that says neither is none of the KV. */
+static bool is_true(const struct pk_http_reply *reply, struct pk_store_answer *answer)
+{
+	own_json *doc = NULL;
+
+	if (pk_json_parse("Consul's word", reply->body, reply->len, PK_JSON_RELAXED, &doc, NULL) ==
+		    0 &&
+	    pk_json_type(pk_json_root(doc)) == PK_JSON_BOOL)
+		return pk_json_true(pk_json_root(doc));
+	answer->why = "what answers a write is neither true nor false" PK_SERVICE_OTHER;
+	return false;
 }
 
 static void on_written(void *arg, const struct pk_http_reply *reply)
@@ -303,9 +299,9 @@ static void on_written(void *arg, const struct pk_http_reply *reply)
 	struct pk_store_answer answer = { 0 };
 	char why[300];
 
-	if (is_good(reply, false, why, sizeof(why), &answer))
-		answer.done = strncmp(reply->body, "true", 4) == 0;
-	finish(arg, &answer);
+	if (consul_is_good(reply, false, why, sizeof(why), &answer))
+		answer.done = is_true(reply, &answer);
+	consul_finish(arg, &answer);
 }
 
 static struct pk_store_call *consul_write(struct pk_store *store, const struct pk_store_write *w,
@@ -322,125 +318,7 @@ static struct pk_store_call *consul_write(struct pk_store *store, const struct p
 	else if (w->compares)
 		pk_str_addf(&path, "?cas=%lu", w->modified);
 	call.path = path.text;
-	return start(store, call_new(fn, arg), &call, on_written, err);
-}
-
-bool pk_consul_no_session(const struct pk_http_reply *reply, char *why, size_t room)
-{
-	const char *fix = "";
-
-	if (!pk_service_failed(reply, false, why, room))
-		return false;
-	if (reply->status == 401 || reply->status == 403)
-		fix = "; fix: give picketd's token the rights that examples/acl lists";
-	else if (strstr(why, "Missing node registration"))
-		fix = ": Consul lost its record of this node, and the agent registers it again "
-		      "within minutes; fix: wait, or restart the agent";
-	snprintf(why + strlen(why), room - strlen(why), "%s", fix);
-	return true;
-}
-
-static void on_session(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_store_answer answer = { 0 };
-	own_json *doc = NULL;
-	char why[300];
-
-	is_good(reply, false, why, sizeof(why), &answer);
-	if (pk_consul_no_session(reply, why, sizeof(why))) {
-		answer.why = why;
-	} else if (pk_json_parse("Consul's session", reply->body, reply->len, PK_JSON_RELAXED, &doc,
-				 NULL) == 0) {
-		answer.holder = pk_json_string(pk_json_get(pk_json_root(doc), "ID"));
-		answer.done =
-			answer.holder && *answer.holder && strlen(answer.holder) < PK_STORE_HOLDER;
-	}
-	finish(arg, &answer);
-}
-
-/* Takes the list of one session: an empty one says it is over; a refusal leaves the first word. */
-static void on_looked_up(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_store_answer answer = { 0 };
-	own_json *doc = NULL;
-	char why[300];
-
-	if (!is_good(reply, false, why, sizeof(why), &answer)) {
-		answer.why = answer.refused ? NULL : answer.why;
-	} else if (pk_json_parse("Consul's session", reply->body, reply->len, PK_JSON_RELAXED, &doc,
-				 NULL) < 0 ||
-		   pk_json_type(pk_json_root(doc)) != PK_JSON_ARRAY) {
-		answer.why = "what answers of a session is no list" PK_SERVICE_OTHER;
-	} else {
-		answer.done = pk_json_first(pk_json_root(doc)) != NULL;
-	}
-	finish(arg, &answer);
-}
-
-/*
- * Asks a leader that has all that was written whether a session is over that a renewal didn't find.
- * A server that has just become the leader renews by what it has read of its log so far: it denied
- * sessions that live (1.22.2, killed and started again), whose keys nobody could take for two
- * minutes.
- */
-static bool look_up(struct pk_store_call *c, struct pk_err *err)
-{
-	struct pk_service_call call = { .turn = c->turn };
-	own_str path = { 0 };
-
-	pk_str_addf(&path, "/v1/session/info/%s?consistent=true", c->session);
-	call.path = path.text;
-	return begin(c->store, c, &call, on_looked_up, err);
-}
-
-/* Takes the answer to a session's renewal. That the session is over is no error. */
-static void on_renewed(void *arg, const struct pk_http_reply *reply)
-{
-	struct pk_store_answer answer = { 0 };
-	struct pk_store_call *c = arg;
-	struct pk_err err = { 0 };
-	char why[300];
-
-	if (is_good(reply, true, why, sizeof(why), &answer)) {
-		if (reply->status == 404 && look_up(c, &err))
-			return;
-		answer.done = reply->status == 200;
-		answer.why = answer.done ? NULL : err.text;
-	}
-	finish(c, &answer);
-}
-
-/*
- * Asks for a session. A key can't be taken again within the lock delay, a second, after its session
- * ended.
- */
-static struct pk_store_call *consul_hold(struct pk_store *store, const char *holder,
-					 const char *node, unsigned int turn, pk_store_fn *fn,
-					 void *arg, struct pk_err *err)
-{
-	struct pk_service_call call = { .method = "PUT", .turn = turn };
-	struct pk_store_call *c = call_new(fn, arg);
-	own_str path = { 0 }, body = { 0 }, name = { 0 };
-	struct pk_jw w = { .out = &body };
-
-	if (*holder) {
-		c->store = store;
-		c->session = pk_strdup(holder);
-		c->turn = turn;
-		pk_str_addf(&path, "/v1/session/renew/%s", holder);
-		call.path = path.text;
-		return start(store, c, &call, on_renewed, err);
-	}
-	pk_str_addf(&name, "picket %s", node);
-	pk_jw_open(&w, NULL, '{');
-	pk_jw_string(&w, "Name", name.text);
-	pk_jw_string(&w, "TTL", TTL);
-	pk_jw_string(&w, "LockDelay", "1s");
-	pk_jw_string(&w, "Behavior", "release");
-	pk_jw_close(&w, '}');
-	call.path = "/v1/session/create";
-	call.body = body.text;
-	return start(store, c, &call, on_session, err);
+	return consul_start(store, consul_call_new(fn, arg), &call, on_written, err);
 }
 
 static void consul_rule(const struct pk_store *store, const char *prefix, bool writes,

@@ -172,7 +172,7 @@ class FakeConsul(FakeServer):
                 self.bump()
             return 200, "true"
         found = name in self.sessions and not self.replays
-        return (200, "[]") if found else (404, f"Session id '{name}' not found")
+        return (200, json.dumps([{"ID": name}])) if found else (404, f"Session id '{name}' not found")
 
     def report(self, node):
         """What the node says of the documents that it enforces; None: nothing."""

@@ -4,6 +4,7 @@ import json
 import os
 import uuid
 
+import pytest
 from fake import FakeNomad
 from fake.consul import ROOT, STATUS
 from harness.shell import wait_for
@@ -26,13 +27,23 @@ def blocks(node):
         return json.load(file).get("claimed", {}).get("blocks", [])
 
 
-def test_writes_stay_where_they_were_taken(make_node, consul_of):
+def die(consul, how):
+    """The page is a proxy's, which answers whatever is asked with 200."""
+    if how == "page":
+        consul.odd = (200, {"Content-Type": "text/html"}, b"<html>under maintenance</html>")
+        consul.set_mode("ok")       # who waits there is answered
+    else:
+        consul.set_mode(how)
+
+
+@pytest.mark.parametrize("how", [500, "page"])
+def test_writes_stay_where_they_were_taken(make_node, consul_of, how):
     """A dead first address is tried once by each who writes; once the second one dies, the first is found again."""
     node = make_node("n1", pool=(), conf={"mode": "process"})
     first, second = consul_of(node), consul_of(node)
     first.keys, first.touched, first.sessions, first.held = second.keys, second.touched, second.sessions, second.held
     first.writable = second.writable = ROOT
-    first.set_mode(500)
+    die(first, how)
     for tenant in TENANTS:
         second.put(f"tenants/{tenant}/x", ALLOW)
     node.start_picketd({"nomad": None, "fabric": "routed", "node": "n1", "consul": {"address": [first.address, second.address]},
@@ -46,8 +57,9 @@ def test_writes_stay_where_they_were_taken(make_node, consul_of):
     assert all(tried <= 1 and taken >= 2 for tried, taken in came.values()), came
     with first.changed:
         first.index = first.newest = second.index + 1000
+    first.odd = None
     first.set_mode("ok")
-    second.set_mode(500)
+    die(second, how)
     node.add("last", "api", "web")
     wait_for(lambda: f"{ROOT}tenants/last/n1" in first.keys, lambda: node.log()[-1500:], 120)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Consul's answers about a session mean: only its word ends one. */
+/* What Consul's answers about a session and to a write mean: only its own word counts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,6 +24,7 @@ static struct {
 static struct {
 	unsigned int n;
 	bool done;
+	enum pk_source_fault fault;
 	char why[300];
 } told;
 
@@ -48,12 +49,22 @@ void pk_http_give_up(struct pk_http *http, const char *at, const char *why)
 	(void)http, (void)at, (void)why;
 }
 
-static void on_held(void *arg, const struct pk_store_answer *answer)
+static void on_told(void *arg, const struct pk_store_answer *answer)
 {
 	(void)arg;
 	told.n++;
 	told.done = answer->done;
+	told.fault = answer->fault;
 	snprintf(told.why, sizeof(told.why), "%s", answer->why ?: "");
+}
+
+static struct pk_store *store_new(struct pk_config *config)
+{
+	pk_config_init(config);
+	config->consul.on = true;
+	strcpy(config->consul.address[0], "http://192.0.2.1");
+	memset(&told, 0, sizeof(told));
+	return pk_store_consul_new(NULL, config);
 }
 
 static void answer(int status, const char *body)
@@ -84,6 +95,8 @@ static void test_a_session_that_is_looked_up(void **state)
 		{ 200, "<html>a proxy's page</html>", FAILED },
 		{ 200, "{}", FAILED },
 		{ 200, "{\"error\":\"backend\"}", FAILED },
+		{ 200, "[1]", FAILED },
+		{ 200, "[{\"error\":\"backend\"}]", FAILED },
 		{ 200, "null", FAILED },
 		{ 200, "false", FAILED },
 		{ 200, "\"\"", FAILED },
@@ -95,13 +108,10 @@ static void test_a_session_that_is_looked_up(void **state)
 	struct pk_store *store;
 
 	(void)state;
-	pk_config_init(&config);
-	config.consul.on = true;
-	strcpy(config.consul.address[0], "http://192.0.2.1");
-	store = pk_store_consul_new(NULL, &config);
+	store = store_new(&config);
 	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
 		memset(&told, 0, sizeof(told));
-		assert_non_null(pk_store_hold(store, "s", "n", 0, on_held, NULL, NULL));
+		assert_non_null(pk_store_hold(store, "s", "n", 0, on_told, NULL, NULL));
 		assert_non_null(strstr(server.url, "/v1/session/renew/s"));
 		answer(404, "Session id 's' not found");
 		assert_non_null(strstr(server.url, "/v1/session/info/s?consistent=true"));
@@ -117,10 +127,115 @@ static void test_a_session_that_is_looked_up(void **state)
 	pk_config_done(&config);
 }
 
+enum asked { WRITE, CREATE, RENEW };
+
+/* An error that names the address: the asker goes to the next one. */
+static void expect_error(const char *of)
+{
+	assert_int_equal(told.n, 1);
+	if (told.done || !strstr(told.why, PK_SERVICE_OTHER) || told.fault != PK_FAULT_ANSWER)
+		fail_msg("%s: done %d, \"%s\"", of, told.done, told.why);
+}
+
+static void test_what_answers_is_not_consul(void **state)
+{
+	static const struct {
+		enum asked asked;
+		const char *body;
+		enum meant meant;
+	} rows[] = {
+		{ WRITE, "true", LIVES },
+		{ WRITE, "true\n", LIVES },
+		{ WRITE, "false", OVER },
+		{ WRITE, "false\n", OVER },
+		{ WRITE, "<html>under maintenance</html>", FAILED },
+		{ WRITE, "", FAILED },
+		{ WRITE, "tru", FAILED },
+		{ WRITE, "trueish", FAILED },
+		{ WRITE, "\"true\"", FAILED },
+		{ WRITE, "{\"ok\":true}", FAILED },
+		{ CREATE, "{\"ID\":\"s\"}", LIVES },
+		{ CREATE, "<html>under maintenance</html>", FAILED },
+		{ CREATE, "", FAILED },
+		{ CREATE, "{}", FAILED },
+		{ CREATE, "[]", FAILED },
+		{ CREATE, "{\"ID\":\"\"}", FAILED },
+		{ CREATE, "{\"ID\":1}", FAILED },
+		{ RENEW, "[{\"ID\":\"s\"}]", LIVES },
+		{ RENEW, "<html>under maintenance</html>", FAILED },
+		{ RENEW, "", FAILED },
+		{ RENEW, "{\"ID\":\"s\"}", FAILED },
+		{ RENEW, "[{}]", FAILED },
+		{ RENEW, "true", FAILED },
+	};
+	const struct pk_store_write write = { .key = "k", .value = "v", .holder = "s" };
+	struct pk_config config;
+	struct pk_store *store = store_new(&config);
+
+	(void)state;
+	for (size_t i = 0; i < PK_ARRAY_LEN(rows); i++) {
+		memset(&told, 0, sizeof(told));
+		if (rows[i].asked == WRITE)
+			pk_store_write(store, &write, on_told, NULL, NULL);
+		else
+			pk_store_hold(store, rows[i].asked == RENEW ? "s" : "", "n", 0, on_told,
+				      NULL, NULL);
+		answer(200, rows[i].body);
+		if (rows[i].meant == FAILED)
+			expect_error(rows[i].body);
+		else if (told.n != 1 || told.done != (rows[i].meant == LIVES) || *told.why)
+			fail_msg("%s: done %d, \"%s\"", rows[i].body, told.done, told.why);
+	}
+	pk_store_free(store);
+	pk_config_done(&config);
+}
+
+/* No renewal ever names no session; that is asked about, too, as a session that isn't found is. */
+static void test_a_renewal_of_nothing_is_looked_up(void **state)
+{
+	struct pk_config config;
+	struct pk_store *store = store_new(&config);
+
+	(void)state;
+	pk_store_hold(store, "s", "n", 0, on_told, NULL, NULL);
+	answer(200, "[]");
+	assert_int_equal(told.n, 0);
+	assert_non_null(strstr(server.url, "/v1/session/info/s?consistent=true"));
+	answer(200, "[]");
+	assert_int_equal(told.n, 1);
+	assert_false(told.done);
+	assert_string_equal(told.why, "");
+	pk_store_free(store);
+	pk_config_done(&config);
+}
+
+/* That picketd can't ask is no fault of the server, which answered before. */
+static void test_a_look_up_that_can_t_be_asked(void **state)
+{
+	struct pk_config config;
+	struct pk_store *store = store_new(&config);
+	const unsigned int asked = server.asked;
+
+	(void)state;
+	pk_store_hold(store, "s", "n", 0, on_told, NULL, NULL);
+	strcpy(config.consul.token_file, "/nowhere/token");
+	answer(404, "Session id 's' not found");
+	assert_int_equal(server.asked, asked + 1);
+	assert_int_equal(told.n, 1);
+	assert_false(told.done);
+	assert_non_null(strstr(told.why, "/nowhere/token"));
+	assert_int_equal(told.fault, PK_FAULT_UNASKED);
+	pk_store_free(store);
+	pk_config_done(&config);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_session_that_is_looked_up),
+		cmocka_unit_test(test_what_answers_is_not_consul),
+		cmocka_unit_test(test_a_renewal_of_nothing_is_looked_up),
+		cmocka_unit_test(test_a_look_up_that_can_t_be_asked),
 	};
 
 	pk_log_init("test", PK_LOG_ERROR);
