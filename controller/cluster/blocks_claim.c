@@ -149,13 +149,19 @@ static bool next_step(struct pk_blocks *b, struct pk_believed *believed,
 	return false;
 }
 
+/* Notes why a claim wasn't written. A fix that `why` names itself comes before the other. */
 static void write_failed(struct pk_blocks *b, const char *why, const char *fix)
 {
-	if (strcmp(b->write_error.text, why) != 0)
-		log_warn("op=blocks err=\"a block can't be claimed: %s\"", why);
-	b->write_error = (struct pk_err){ 0 };
-	pk_fail(&b->write_error, 0, "a block can't be claimed: %.200s%s", why, consequence(b));
-	pk_fix(&b->write_error, 0, "%s", fix);
+	const char *own = pk_service_fix_at(why);
+	const size_t len = own ? (size_t)(own - why) : strlen(why);
+	struct pk_err err = { 0 };
+
+	pk_fail(&err, 0, "a block can't be claimed: %.*s%s", (int)(len < 200 ? len : 200), why,
+		consequence(b));
+	pk_fix(&err, 0, "%s", own ? own + strlen(PK_SERVICE_FIX) : fix);
+	if (strcmp(b->write_error.text, err.text) != 0)
+		log_warn("op=blocks err=\"%s\" fix=\"%s\"", err.text, err.fix);
+	b->write_error = err;
 	b->not_before_ms = pk_loop_now(b->args.loop) + pk_tries_elsewhere(&b->tries);
 	pk_timer_hurry(b->timer, 0);
 }

@@ -119,9 +119,8 @@ static void on_renewed(void *arg, const struct pk_http_reply *reply)
  * Asks for a session. A key can't be taken again within the lock delay, a second, after its session
  * ended.
  */
-struct pk_store_call *consul_hold(struct pk_store *store, const char *holder,
-					 const char *node, unsigned int turn, pk_store_fn *fn,
-					 void *arg, struct pk_err *err)
+struct pk_store_call *consul_hold(struct pk_store *store, const char *holder, const char *node,
+				  unsigned int turn, pk_store_fn *fn, void *arg, struct pk_err *err)
 {
 	struct pk_service_call call = { .method = "PUT", .turn = turn };
 	struct pk_store_call *c = consul_call_new(fn, arg);
@@ -147,4 +146,3 @@ struct pk_store_call *consul_hold(struct pk_store *store, const char *holder,
 	call.body = body.text;
 	return consul_start(store, c, &call, on_session, err);
 }
-

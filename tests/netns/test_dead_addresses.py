@@ -2,6 +2,7 @@
 """Of several addresses some are dead: each asker finds one that answers and stays there, and goes on once that one dies."""
 import json
 import os
+import re
 import uuid
 
 import pytest
@@ -55,6 +56,8 @@ def test_writes_stay_where_they_were_taken(make_node, consul_of, how):
     wait_for(lambda: asked(second, "session") >= 2, "a renewal", 120)
     came = {what: (asked(first, what), asked(second, what)) for what in KINDS}
     assert all(tried <= 1 and taken >= 2 for tried, taken in came.values()), came
+    if how == "page":
+        assert re.search("op=blocks err=\"a block can't be claimed: what answers a write is neither true nor false: [^\"]*\" fix=\"name an agent's own address", node.log())
     with first.changed:
         first.index = first.newest = second.index + 1000
     first.odd = None
