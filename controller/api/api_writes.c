@@ -44,19 +44,42 @@ static void unwritten_reason(const struct pk_parts *p, struct pk_reasons *r)
 	pk_api_reason(r, false, "store", text.text, err.fix);
 }
 
-/* Says that lines of a file below the root, or of the one that is named, can't be written. */
-static void line_reason(struct pk_reasons *r, const char *root, const char *path, int error)
+/*
+ * Says that lines of a file below the root, or of the one that is named, can't be written, or that
+ * it can't be rotated (flowlog.h).
+ */
+static void line_reason(struct pk_reasons *r, const char *root, const char *path, int error,
+			unsigned int to)
 {
+	const char *name = strrchr(path, '/');
 	struct pk_err err = { 0 };
 	own_str text = { 0 };
 
 	if (error == 0)
 		return;
-	pk_str_addf(&text, "%s%s can't be written (%s): its lines are lost", root, path,
-		    strerror(-error));
+	if (to)
+		pk_str_addf(&text,
+			    "%s%s can't be rotated (%s.%u: %s): past twice its size its lines are "
+			    "lost",
+			    root, path, name ? name + 1 : path, to, strerror(-error));
+	else
+		pk_str_addf(&text, "%s%s can't be written (%s): its lines are lost", root, path,
+			    strerror(-error));
 	pk_fs_fix(&err, error);
 	pk_api_reason(r, false, "lines", text.text,
 		      *err.fix ? err.fix : "let there be a file that picketd may write, or none");
+}
+
+static void line_reasons(const struct pk_parts *p, struct pk_reasons *r)
+{
+	unsigned int to;
+	int error = pk_journal_error(p->journal, &to);
+
+	line_reason(r, p->config->paths.root, "/var/log/picket/policy.jsonl", error, to);
+	if (!p->flowlog)
+		return;
+	error = pk_flowlog_error(p->flowlog, &to);
+	line_reason(r, "", p->config->flows_file, error, to);
 }
 
 void pk_api_write_reasons(const struct pk_parts *p, struct pk_reasons *r)
@@ -65,10 +88,7 @@ void pk_api_write_reasons(const struct pk_parts *p, struct pk_reasons *r)
 	own_str text = { 0 };
 
 	unwritten_reason(p, r);
-	line_reason(r, p->config->paths.root, "/var/log/picket/policy.jsonl",
-		    pk_journal_error(p->journal));
-	if (p->flowlog)
-		line_reason(r, "", p->config->flows_file, pk_flowlog_error(p->flowlog));
+	line_reasons(p, r);
 	pk_str_addf(&text,
 		    "the disk of %s/var/lib/picket has not answered for %lu s: what changed since "
 		    "then is in force and not stored",

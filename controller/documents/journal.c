@@ -111,7 +111,7 @@ uint64_t pk_journal_lost(const struct pk_journal *j)
 	return pk_flowlog_lost(j->file);
 }
 
-int pk_journal_error(struct pk_journal *j)
+int pk_journal_error(struct pk_journal *j, unsigned int *to)
 {
-	return pk_flowlog_error(j->file);
+	return pk_flowlog_error(j->file, to);
 }

@@ -20,7 +20,7 @@
 #define RETRY_MS (RETRY_S * 1000)
 #define ROOM_MAX 4096 /* bytes of a line, PK_FLOW_LINE_MAX */
 
-enum step { STEP_OPEN, STEP_ROTATE, STEP_WRITE };
+enum step { STEP_OPEN, STEP_WRITE };
 
 /* path and all members after it belong to the writer's thread once there was a line. */
 struct pk_flowlog {
@@ -29,6 +29,8 @@ struct pk_flowlog {
 	const char *of;
 	atomic_uint_fast64_t lost;
 	atomic_int error;   /* errno of the last line; 0: it was written */
+	atomic_int stuck;   /* errno of the last rotation; 0: it was done */
+	atomic_uint to;	    /* which kept file that rotation couldn't make */
 	atomic_bool trying; /* the file is tried again, without a line */
 	char *path;
 	uint64_t max_size, size;
@@ -67,7 +69,7 @@ void pk_flowlog_free(struct pk_flowlog *log)
 
 static void complain(struct pk_flowlog *log, enum step failed)
 {
-	static const char *const names[] = { "open", "rotate", "write" };
+	static const char *const names[] = { "open", "write" };
 	const int error = errno;
 	struct timespec now;
 
@@ -134,31 +136,67 @@ static int open_file(struct pk_flowlog *log)
 	return 0;
 }
 
-static void rotate(struct pk_flowlog *log)
+static void complain_of_rotation(struct pk_flowlog *log, unsigned int to)
+{
+	const int error = errno;
+
+	if (error != atomic_load(&log->stuck))
+		log_warn(
+			"op=%s file=%s err=\"rotate to .%u: %s\" past twice its size its lines are "
+			"lost",
+			log->of, log->path, to, strerror(error));
+	atomic_store(&log->to, to);
+	atomic_store(&log->stuck, error);
+}
+
+/*
+ * Moves each file to the next one's place, the last one first. Returns false where one can't be
+ * moved: none is moved into its place then, so nothing that is kept is lost, and the file stays
+ * open.
+ */
+static bool rotate(struct pk_flowlog *log)
 {
 	char from[PATH_MAX], to[PATH_MAX];
 
-	close(log->fd);
-	log->fd = -1;
 	for (unsigned int i = log->keep; i > 0; i--) {
 		if (i == 1)
 			snprintf(from, sizeof(from), "%s", log->path);
 		else
 			snprintf(from, sizeof(from), "%s.%u", log->path, i - 1);
 		snprintf(to, sizeof(to), "%s.%u", log->path, i);
-		if (rename(from, to) < 0 && errno != ENOENT)
-			complain(log, STEP_ROTATE);
+		if (rename(from, to) < 0 && errno != ENOENT) {
+			complain_of_rotation(log, i);
+			return false;
+		}
 	}
-	open_file(log);
+	close(log->fd);
+	log->fd = -1;
+	if (atomic_exchange(&log->stuck, 0))
+		log_info("op=%s file=%s lost=%lu is rotated again", log->of, log->path,
+			 (unsigned long)atomic_load(&log->lost));
+	return true;
+}
+
+/*
+ * Opens the file that takes the next line. A full one that can't be rotated grows to twice its
+ * size: no line is lost at once, and the disk isn't filled.
+ */
+static bool makes_room(struct pk_flowlog *log, size_t len)
+{
+	if (open_file(log) < 0)
+		return false;
+	if (log->size + len <= log->max_size)
+		return true;
+	if (rotate(log))
+		return open_file(log) == 0;
+	return log->size + len <= 2 * log->max_size;
 }
 
 static void write_line(struct pk_flowlog *log, const char *line, size_t len)
 {
 	ssize_t n;
 
-	if (log->fd >= 0 && log->size + len > log->max_size)
-		rotate(log);
-	if (open_file(log) < 0) {
+	if (!makes_room(log, len)) {
 		atomic_fetch_add(&log->lost, 1);
 		return;
 	}
@@ -230,16 +268,20 @@ static int try_again(void *arg, struct pk_err *err)
 	(void)err;
 	if (open_file(log) == 0 && has_room(log))
 		works(log);
+	if (log->fd >= 0 && atomic_load(&log->stuck) && rotate(log))
+		open_file(log);
 	atomic_store(&log->trying, false);
 	return 0;
 }
 
-int pk_flowlog_error(struct pk_flowlog *log)
+int pk_flowlog_error(struct pk_flowlog *log, unsigned int *to)
 {
-	const int error = atomic_load(&log->error);
+	const int lines = atomic_load(&log->error);
+	const int error = lines ?: atomic_load(&log->stuck);
 	struct pk_flowlog **arg;
 	struct pk_work work = { .run = try_again, .always = true };
 
+	*to = lines || !error ? 0 : atomic_load(&log->to);
 	if (!error || !log->writer || atomic_exchange(&log->trying, true))
 		return -error;
 	arg = pk_alloc(sizeof(*arg));
@@ -249,12 +291,17 @@ int pk_flowlog_error(struct pk_flowlog *log)
 	return -error;
 }
 
-/* Tries a file again that can't be written: nobody may ask, and the next line is to be in it. */
+/*
+ * Tries a file again that can't be written: nobody may ask, and the next line is to be in it. What
+ * waits is looked at first: the line that ends meanwhile has its error after that.
+ */
 static void try_in_a_while(void *arg)
 {
 	struct pk_flowlog *log = arg;
+	const bool waits = pk_writer_waiting(log->writer) != 0;
+	unsigned int to;
 
-	if (pk_flowlog_error(log) < 0 || pk_writer_waiting(log->writer))
+	if (pk_flowlog_error(log, &to) < 0 || waits)
 		pk_timer_set(log->again, RETRY_MS);
 }
 

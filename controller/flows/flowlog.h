@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Writes the flows file, a JSON line for each event. The file is opened at the first line, and
- * rotated by size to FILE.1 … FILE.<keep>. Lines that can't be written are lost and counted:
- * nothing waits for a disk that is full or hangs.
+ * rotated by size to FILE.1 … FILE.<keep>. Where it can't be it grows to twice that size. Lines that
+ * can't be written are lost and counted: nothing waits for a disk that is full or hangs.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -25,8 +25,10 @@ void pk_flowlog_free(struct pk_flowlog *log);
 void pk_flowlog_line(struct pk_flowlog *log, const char *line, size_t len);
 uint64_t pk_flowlog_lost(const struct pk_flowlog *log);
 /*
- * Returns why the last line wasn't written, as -errno, 0 where it was. Such a file is tried again
- * then, and each second by the loop, as the next line may be days away: that it can be opened, and
- * has room where it had none. What else was wrong with a line ends with the next one.
+ * Returns why the last line wasn't written, as -errno, 0 where it was. Where it was, and the file
+ * is too large and can't be rotated, it returns why that is, and *to is the N of the FILE.N that
+ * can't be made; else *to is 0. Such a file is tried again then, and each second by the loop, as
+ * the next line may be days away: that it can be opened, has room where it had none, and can be
+ * rotated. What else was wrong with a line ends with the next one.
  */
-int pk_flowlog_error(struct pk_flowlog *log);
+int pk_flowlog_error(struct pk_flowlog *log, unsigned int *to);

@@ -226,6 +226,25 @@ def test_a_journal_that_can_t_be_written(node, make):
     wait_for(lambda: os.path.getsize(journal), "its next line", 30)
 
 
+def test_a_flows_file_that_can_t_be_rotated(node):
+    """Its lines go on; status names what is in the way, and says so no longer once that is gone, though no line comes."""
+    flows = os.path.join(node.root, "var/log/picket/flows.jsonl")
+    os.makedirs(flows + ".1")
+    with open(flows, "w", encoding="utf-8") as file:
+        file.write("x" * 65535 + "\n")
+    node.start_picketd({"nomad": None, "consul": None, "flows": {"file": flows, "maxSize": 65536, "keep": 1}})
+    a, b = (node.add("acme", name, "g") for name in "ab")
+    node.policy("a.json", DENY)
+    wait_for(lambda: not a.pings(b), "a denied packet")
+    reason = wait_for(lambda: node.reasons("lines"), node.log, 30)[0]
+    assert reason["text"] == f"{flows} can't be rotated (flows.jsonl.1: Is a directory): past twice its size its lines are lost"
+    assert reason["fix"] == "move away the directory that lies where a file belongs"
+    assert os.path.getsize(flows) > 65536 and node.api("/v1/status")["events"]["fileLost"] == 0
+    os.rmdir(flows + ".1")
+    wait_for(lambda: os.path.isfile(flows + ".1"), "its rotation, before a line and a question", 30)
+    wait_for(lambda: not node.reasons("lines"), "the reason to end", 30)
+
+
 def test_a_journal_without_room(node):
     """It can be opened, and that mends nothing: its reason stays until there is room, and no longer."""
     where = os.path.join(node.root, "var/log/picket")
