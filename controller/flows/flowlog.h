@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Writes the flows file, a JSON line for each event. The file is opened at the first line, and
- * rotated by size to FILE.1 … FILE.<keep>. Where it can't be it grows to twice that size. Lines that
- * can't be written are lost and counted: nothing waits for a disk that is full or hangs.
+ * rotated by size to FILE.1 … FILE.<keep>. Where it can't be rotated it grows to twice that size.
+ * Lines that can't be written are lost and counted: nothing waits for a disk that is full or hangs.
  */
 #include <stddef.h>
 #include <stdint.h>

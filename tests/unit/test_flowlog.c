@@ -115,13 +115,13 @@ static int teardown(void **state)
 
 static struct pk_flowlog *file_new(bool late)
 {
-	return pk_flowlog_new(&(struct pk_flowlog_args){
-		.of = "flows",
-		.path = path,
-		.max_size = (uint64_t)FULL * LINE,
-		.keep = 1,
-		.loop = late ? (struct pk_loop *)&fake : NULL,
-		.writer = late ? (struct pk_writer *)&fake : NULL });
+	return pk_flowlog_new(
+		&(struct pk_flowlog_args){ .of = "flows",
+					   .path = path,
+					   .max_size = (uint64_t)FULL * LINE,
+					   .keep = 1,
+					   .loop = late ? (struct pk_loop *)&fake : NULL,
+					   .writer = late ? (struct pk_writer *)&fake : NULL });
 }
 
 static void file_done(struct pk_flowlog *log)
