@@ -47,7 +47,7 @@ def test_no_tun_module(node):
 def test_a_state_directory_that_is_a_file(node):
     path = f"{node.root}/var/lib/picket"
     node.run(["touch", path])
-    is_kept_out(node, 'make it writable for root, or move it with "root"')
+    is_kept_out(node, "move away the file that lies where a directory belongs")
     node.run(["rm", path])
     node.add("acme", "api", "web")
 
@@ -57,6 +57,13 @@ def disk(node):
     if not can_hang():
         pytest.skip("no loop devices here: no file system of its own")
     return Disk(node, "var/lib/picket")
+
+
+def test_a_directory_in_which_nothing_can_be_made(node, disk):
+    node.run(["chattr", "+i", disk.where])
+    is_kept_out(node, 'make it writable for root, or move it with "root"')
+    node.run(["chattr", "-i", disk.where])
+    node.add("acme", "api", "web")
 
 
 def test_a_directory_that_nobody_may_write(node, disk):

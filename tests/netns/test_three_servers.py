@@ -60,7 +60,8 @@ class Servers(Consul):
 
     def voters(self):
         """A server that came without its data votes after ten seconds."""
-        found = json.loads(self.leader().ask("GET", "/v1/operator/raft/configuration"))["Servers"]
+        leader = self.leader()
+        found = json.loads(leader.ask("GET", "/v1/operator/raft/configuration"))["Servers"] if leader else []
         return {s["Address"].rsplit(":")[0] for s in found if s["Voter"]}
 
     def ask(self, verb, path, body=None, headers=None):
@@ -138,7 +139,7 @@ def test_each_leader_goes(cluster):
     """And comes back, the second one without its disk: each document counts, nothing is lost, and sessions and blocks are the same."""
     a, b, was, blocks = begin_denied(cluster)
     for i in range(2):
-        leader = cluster.consul.leader()
+        leader = wait_for(cluster.consul.leader, "a leader", 180)
         leader.kill()
         wait_for(cluster.consul.leader, "the next leader", 60)
         wait_for(lambda: cluster.consul.put(f"policies/operator/n{i}", DENY) is None, "the write", 60)
@@ -188,7 +189,7 @@ def test_a_server_that_slept(cluster):
     one, two = cluster.nodes
     a, b = begin(cluster)
     are_well(cluster)
-    leader = cluster.consul.leader()
+    leader = wait_for(cluster.consul.leader, "a leader", 180)
     sleeper, other = [server for server in cluster.consul.all if server is not leader]
     for node in cluster.nodes:
         node.kill_picketd()

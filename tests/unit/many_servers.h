@@ -102,6 +102,19 @@ static void wait_among(struct pk_http_call *c)
 	servers.waiting = c;
 }
 
+/* A renewal doesn't find a session that is over, and a look-up lists none. */
+static void answer_of_session(struct pk_http_call *c, const char *path, struct pk_str *text)
+{
+	const unsigned long session = strtoul(strstr(path, "session-") + 8, NULL, 10);
+
+	if (session >= servers.over)
+		pk_str_addf(text, "[{\"ID\":\"session-%lu\"}]", session);
+	else if (strstr(path, "/renew/"))
+		c->status = 404;
+	else
+		pk_str_add(text, "[]");
+}
+
 static void make_answer(struct pk_http_call *c, const char *method, const char *path)
 {
 	const char *doc = strstr(path, "/policies/");
@@ -120,10 +133,8 @@ static void make_answer(struct pk_http_call *c, const char *method, const char *
 		pk_str_add(&text, state == UP ? "\"192.0.2.1:8300\"" : "\"\"");
 	} else if (strstr(path, "/session/create")) {
 		pk_str_addf(&text, "{\"ID\":\"session-%u\"}", servers.sessions++);
-	} else if (strstr(path, "/session/renew/")) {
-		c->status =
-			strtoul(strstr(path, "session-") + 8, NULL, 10) < servers.over ? 404 : 200;
-		pk_str_add(&text, "[]");
+	} else if (strstr(path, "/session/renew/") || strstr(path, "/session/info/")) {
+		answer_of_session(c, path, &text);
 	} else if (strcmp(method, "GET") != 0) {
 		pk_str_add(&text, "true");
 	} else if (doc && strstr(path, "recurse")) {
