@@ -41,24 +41,6 @@ static union pk_addr other6(void)
 	return (union pk_addr){ .b = { 0xfd, 0, 0, 0x77, [15] = 1 } };
 }
 
-/* Every flow is judged again with its next packet. */
-static void age(void)
-{
-	struct pk_flow_key keys[8], *last = NULL;
-	struct pk_flow flow;
-	int n = 0;
-
-	while (n < 8 && !bpf_map_get_next_key(node_map("flows"), last, &keys[n]))
-		last = &keys[n++];
-	while (n--) {
-		if (bpf_map_lookup_elem(node_map("flows"), &keys[n], &flow) ||
-		    flow.kind != PK_FLOW_PRIMARY)
-			continue;
-		flow.judged -= 2 * node_hz();
-		bpf_map_update_elem(node_map("flows"), &keys[n], &flow, BPF_EXIST);
-	}
-}
-
 /* Is the only flow still as it was aged: did nothing judge it anew? */
 static bool is_unrenewed(void)
 {
@@ -109,11 +91,11 @@ static void answers(const struct lost *l, const struct pkt *got, bool pass)
 	struct pkt out = l->v6 ? pkt_v6(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK))
 			       : pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK));
 
-	age();
+	node_age();
 	node_from("an error", 1, error, pass ? PK_REASON_OK : PK_REASON_ICMP_UNRELATED);
 	if (!pass)
 		check("has nothing renewed", is_unrenewed());
-	age();
+	node_age();
 	node_from("an answer", 1, out, pass ? PK_REASON_OK : PK_REASON_NO_FLOW);
 }
 
@@ -173,12 +155,12 @@ static void without_a_route(void)
 	begin(&l, &got);
 	check("no route at all", !system(BOTH("del")));
 	node_settings(no_default);
-	age();
+	node_age();
 	node_run(NODE_FROM, 1, &out, NULL);
 	check("the flow is there", node_flows() != 0);
 	check("a route again", !system(BOTH("add")));
 	node_settings(a_default);
-	age();
+	node_age();
 	out = pkt_v4(WHO_A, WHO_WORLD, TCP(80, 50000, SYN | ACK));
 	node_from("an answer again", 1, out, PK_REASON_OK);
 	answers(&l, &got, true);
@@ -207,18 +189,18 @@ static void masqueraded(void)
 	check("A to the world", node_run(NODE_FROM, 1, &wire, NULL) == 7);
 	got = world_to_node(WHO_WORLD, UDP(9, world_port(&wire, 34)));
 	check("an answer", node_run(NODE_UP, 0, &got, NULL) == 7);
-	age();
+	node_age();
 	error = reported(&wire);
 	node_expect(&e, NODE_UP, 0, &error, NULL);
 	check("has its flow renewed", !is_unrenewed());
-	age();
+	node_age();
 	node_from("A's own, about the answer", 1, pkt_error(WHO_A, WHO_WORLD, &got), PK_REASON_OK);
 	check("the node's address is another one",
 	      !system("ip addr del 192.0.2.1/24 dev up0 && ip addr add 192.0.2.77/24 dev up0 &&"
 		      " ip route replace default via 192.0.2.254 dev up0 onlink &&"
 		      " ip neigh replace 192.0.2.254 lladdr 02:00:00:00:00:fe dev up0"));
 	node_settings(other_address);
-	age();
+	node_age();
 	e.text = "an error, behind an address that is lost";
 	e.reason = PK_REASON_ICMP_UNRELATED;
 	error = reported(&wire);

@@ -20,34 +20,13 @@ static void closes(const char *verb, const char *source)
 	check(line, !system(line));
 }
 
-/*
- * Every flow as if it had been judged two seconds ago. The keys are read before: a flow that is
- * written lies at its bucket's head, before those that were read.
- */
-static void age(void)
-{
-	struct pk_flow_key keys[8], *last = NULL;
-	struct pk_flow flow;
-	int n = 0;
-
-	while (n < 8 && !bpf_map_get_next_key(node_map("flows"), last, &keys[n]))
-		last = &keys[n++];
-	while (n--) {
-		if (bpf_map_lookup_elem(node_map("flows"), &keys[n], &flow) ||
-		    flow.kind != PK_FLOW_PRIMARY)
-			continue;
-		flow.judged -= 2 * node_hz();
-		bpf_map_update_elem(node_map("flows"), &keys[n], &flow, BPF_EXIST);
-	}
-}
-
 static void both(const char *text, struct pkt out, struct pkt in, enum pk_reason reason)
 {
 	struct expect e = { text, reason, 1, PK_INGRESS, false };
 
-	age();
+	node_age();
 	node_from(text, 1, out, reason);
-	age();
+	node_age();
 	node_expect(&e, NODE_UP, 0, &in, NULL);
 }
 
@@ -96,9 +75,9 @@ static void routed(void)
 	node_word(2, 1, 0, 2);
 	node_from("B, with its own address", 2, out, PK_REASON_OK);
 	closes("add", NODES);
-	age();
+	node_age();
 	node_expect(&e, NODE_UP, 0, &in, NULL);
-	age();
+	node_age();
 	node_from("no way for the node's address", 2, out, PK_REASON_OK);
 	closes("del", NODES);
 }
@@ -124,7 +103,7 @@ static void another_source(void)
 	check("the route has another source",
 	      !system("ip addr add 192.0.2.77/32 dev up0 &&"
 		      " ip route replace default via 192.0.2.254 dev up0 src 192.0.2.77"));
-	age();
+	node_age();
 	check("the flow keeps its own", leaves_as_the_nodes(out));
 	check("a new one has the route's",
 	      node_run(NODE_FROM, 1, &anew, NULL) == 7 && !memcmp(anew.b + 26, "\300\0\2\115", 4));
@@ -193,7 +172,7 @@ static void moved(void)
 	check("a datagram, as the node", leaves_as_the_nodes(udp));
 	check("the way leads by the other uplink",
 	      !system("ip route add 198.51.100.9/32 via 203.0.113.254 dev out0"));
-	age();
+	node_age();
 	node_from("the connection has ended", 1, pkt_v4(WHO_A, WHO_WORLD, TCP(40000, 443, ACK)),
 		  PK_REASON_NO_FLOW);
 	check("the datagram leaves as the other uplink's",

@@ -324,6 +324,23 @@ uint64_t node_flows(void)
 	return n;
 }
 
+void node_age(void)
+{
+	struct pk_flow_key keys[8], *last = NULL;
+	struct pk_flow flow;
+	int n = 0;
+
+	while (n < 8 && !bpf_map_get_next_key(node_map("flows"), last, &keys[n]))
+		last = &keys[n++];
+	while (n--) {
+		if (bpf_map_lookup_elem(node_map("flows"), &keys[n], &flow) ||
+		    flow.kind != PK_FLOW_PRIMARY)
+			continue;
+		flow.judged -= 2 * node_hz();
+		bpf_map_update_elem(node_map("flows"), &keys[n], &flow, BPF_EXIST);
+	}
+}
+
 int node_tail(uint32_t place, bool there)
 {
 	static const char *const targets[] = { NULL,	      "pk_miss",	"pk_miss_to",

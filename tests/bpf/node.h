@@ -122,7 +122,12 @@ uint64_t node_tokens(uint32_t tokens, int64_t ms);
 /* Lets it hold so many since so many milliseconds. NODE_AHEAD: it gains nothing for a second. */
 void node_bucket_set(uint32_t slot, uint32_t which, uint32_t tokens, int64_t ms);
 #define NODE_AHEAD (-1000)
-uint64_t node_flows(void);		   /* entries */
+uint64_t node_flows(void); /* entries */
+/*
+ * Makes every flow as if it had been judged two seconds ago. The keys are read before: a flow that
+ * is written lies at its bucket's head, before those that were read.
+ */
+void node_age(void);
 int node_tail(uint32_t place, bool there); /* an entry of `programs` */
 
 /* judge.bpf.c over the same tables. */
